@@ -99,7 +99,7 @@ async fn a_keys_models_and_limits_hold_on_every_replica() {
     soon(&world.other, &key, "200").await;
     let seen = me(&world.other, &key).await.json();
     assert_eq!((&seen["team"], &seen["user"]), (&json!("design"), &json!("render-farm")));
-    assert_eq!(seen["credential"], json!({ "kind": "key", "id": id }));
+    assert_eq!(seen["credential"], json!({ "kind": "key", "id": id, "name": "ci" }));
     let limits: Vec<&str> =
         seen["limits"].as_array().unwrap().iter().filter_map(|one| one["limit"].as_str()).collect();
     assert!(
