@@ -11,7 +11,8 @@
 //! scopes later may have restored them. The call stays open where something is held that no other
 //! call accounts for; late restores are believed then. It has ended where everything held is
 //! claimed. Where only unclaimed calls are in its place, the truth is unknown: it is held in
-//! addition, so that its end does not end one of theirs.
+//! addition, so that its end does not end one of theirs. So it is when it is restored late, and a
+//! call that stands for another is in its place.
 //!
 //! Slots of answers that are still being read are kept for claimed calls only, because the
 //! processes that wrote the others are gone.
@@ -104,7 +105,13 @@ pub(in crate::ledger) fn judge_late(
     let open = calls.iter().filter(|(_, record)| !record.unread);
     let (doubtful, others): (Vec<_>, Vec<_>) =
         open.partition(|(_, record)| may_have_ended(scopes, record));
-    others.iter().for_each(|(_, record)| take(&mut rest, record));
+    let mut unaccounted = rest.clone();
+    for (id, record) in &others {
+        take(&mut rest, record);
+        if !stands_for_another(*id, record) {
+            take(&mut unaccounted, record);
+        }
+    }
     let mut made = Made {
         epoch: revision.epoch,
         now,
@@ -114,17 +121,24 @@ pub(in crate::ledger) fn judge_late(
         calls: BTreeMap::new(),
     };
     let mut judged = Judged::default();
-    judged.place_doubtful(scopes, (&Rest::new(), &mut rest), doubtful.into_iter().cloned());
+    judged.place_doubtful(scopes, (&unaccounted, &mut rest), doubtful.into_iter().cloned());
     // Unchanged open calls are not repeated.
-    let placed = std::mem::take(&mut judged.open);
+    let (as_before, changed): (BTreeMap<_, _>, _) =
+        std::mem::take(&mut judged.open).into_iter().partition(|(_, call)| call.ending.is_some());
     made.stand_for_all(&mut rest);
     judged.open = made.calls;
+    judged.open.extend(changed);
     let others = others.into_iter().map(|(_, record)| record);
-    judged.hold_all(scopes, &others.chain(placed.values()).collect::<Vec<_>>());
+    judged.hold_all(scopes, &others.chain(as_before.values()).collect::<Vec<_>>());
     judged.spend(scopes, &rest, &["user", "key"]);
     let unread = calls.iter().filter(|(_, record)| record.unread);
     judged.keep_slots(scopes, unread.map(|(_, record)| record));
     judged
+}
+
+/// Whether a call was made to stand for another.
+fn stands_for_another(id: ReservationId, record: &ReservationRecord) -> bool {
+    id.number() >> 64 == u128::from(record.claimed)
 }
 
 /// Whether a call may have ended in the lost history, with that end counted in the scopes.

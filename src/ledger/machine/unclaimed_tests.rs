@@ -258,6 +258,23 @@ fn a_doubtful_call_stays_open_for_an_unowned_hold() {
     assert!(judged.scopes.is_empty());
 }
 
+/// What stands for another may stand for it.
+#[test]
+fn a_late_doubtful_call_is_held_beside_a_substitute() {
+    let mine = ending("ana", 5);
+    let scopes = seen_at(10, &[&mine.1]);
+    let opened = without_records(&scopes);
+    let (substitute, _) = opened.open.first_key_value().unwrap();
+    let calls = [(*substitute, opened.open[substitute].clone()), mine.clone()];
+    let judged = late(&scopes, &calls, 5);
+    assert_eq!((judged.open.len(), judged.open[&mine.0].ending), (1, None));
+    assert_eq!(held_in_all(&scopes, &judged), [0, 2, 0, 10]);
+    // A claimed call in its place is another.
+    let other = call("ana", 5, EPOCH);
+    let judged = late(&scopes, &[other, mine.clone()], 5);
+    assert_eq!((judged.open.len(), judged.ended), (0, vec![mine.0]));
+}
+
 /// Its gateway may have ended it in what was lost, and come later.
 #[test]
 fn an_unclaimed_call_that_stays_may_have_ended() {
