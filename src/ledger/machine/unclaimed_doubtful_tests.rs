@@ -1,0 +1,104 @@
+//! Calls that may have ended in the lost history, when the team opens and when they come late.
+
+use super::*;
+
+/// What these calls hold, as it was seen at a change of the epoch that was lost.
+fn seen_at(number: u64, calls: &[&ReservationRecord]) -> Vec<(ScopeName, ScopeRecord)> {
+    let mut scopes = holding(calls);
+    scopes.iter_mut().for_each(|(_, record)| record.seal(&[(EPOCH - 1, number)].into()));
+    scopes
+}
+
+/// A call that its gateway has tried to end with the tenth change of the epoch that was lost, and
+/// was not answered.
+fn ending(user: &str, price: u64) -> (ReservationId, ReservationRecord) {
+    let (id, record) = call(user, price, EPOCH);
+    (id, ReservationRecord { ending: Some((EPOCH - 1, 10)), ..record })
+}
+
+#[test]
+fn a_doubtful_call_stays_held_if_scopes_predate_its_end() {
+    let mine = ending("ana", 5);
+    let scopes = seen_at(9, &[&mine.1]);
+    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, None), (8, 9));
+    assert_eq!((judged.open, judged.scopes), ([mine].into(), BTreeMap::new()));
+}
+
+#[test]
+fn a_doubtful_call_has_ended_if_later_holds_are_claimed() {
+    let (mine, other) = (ending("ana", 5), call("ana", 5, EPOCH));
+    for late in [false, true] {
+        let (scopes, calls) = (seen_at(10, &[&other.1]), vec![mine.clone(), other.clone()]);
+        let judged = if late {
+            self::late(&scopes, &calls, 5)
+        } else {
+            judge(&scopes, calls, (EPOCH, None), (8, 9))
+        };
+        assert_eq!((&judged.ended, judged.open.contains_key(&mine.0)), (&vec![mine.0], false));
+        assert!(judged.scopes.is_empty());
+    }
+}
+
+/// It was open in a later epoch, in which others may have ended it.
+#[test]
+fn a_later_epoch_may_have_ended_a_doubtful_call() {
+    let (mine, other) = (ending("ana", 5), call("ana", 5, EPOCH));
+    // A store that was emptied counts anew.
+    for (number, has_ended) in [(10, true), (9, false)] {
+        let mut scopes = holding(&[&other.1]);
+        let epochs = [(EPOCH - 2, 99), (EPOCH - 1, 9), (EPOCH, number)].into();
+        scopes.iter_mut().for_each(|(_, record)| record.seal(&epochs));
+        let judged = judge(&scopes, vec![mine.clone(), other.clone()], (EPOCH, None), (8, 9));
+        assert_eq!(judged.ended == [mine.0], has_ended);
+        assert_eq!(judged.open.len(), if has_ended { 1 } else { 2 });
+    }
+}
+
+#[test]
+fn a_doubtful_call_displaces_no_known_call() {
+    let (mine, other) = (ending("ana", 5), call("ana", 5, 0));
+    let scopes = seen_at(10, &[&other.1]);
+    let judged = judge(&scopes, vec![mine.clone(), other.clone()], (EPOCH, None), (8, 9));
+    assert_eq!((judged.open.len(), judged.ended.len(), judged.is_doubted), (2, 0, false));
+    assert_eq!(judged.open[&mine.0].ending, None, "it is held now");
+    assert_eq!(held_in_all(&scopes, &judged), [0, 2, 0, 10], "both are");
+    assert!(left(&scopes, &judged).iter().all(|[_, open, _, held]| (*open, *held) == (0, 0)));
+}
+
+/// The result is marked as doubted.
+#[test]
+fn a_doubtful_call_stays_open_for_an_unowned_hold() {
+    let (mine, other) = (ending("ana", 5), call("ana", 5, 0));
+    let scopes = seen_at(10, &[&mine.1, &other.1]);
+    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, None), (8, 9));
+    assert_eq!(
+        (judged.open.get(&mine.0), judged.open.len()),
+        (Some(&mine.1), 2),
+        "a call stands for the other"
+    );
+    assert!(judged.is_doubted && judged.scopes.is_empty());
+    let judged = late(&scopes, &[mine], 5);
+    assert_eq!(
+        (judged.open.len(), judged.is_doubted),
+        (1, true),
+        "likewise, and it is open as before"
+    );
+    assert!(judged.scopes.is_empty());
+}
+
+/// What stands for another may stand for it.
+#[test]
+fn a_late_doubtful_call_is_held_beside_a_substitute() {
+    let mine = ending("ana", 5);
+    let scopes = seen_at(10, &[&mine.1]);
+    let opened = without_records(&scopes);
+    let (substitute, _) = opened.open.first_key_value().unwrap();
+    let calls = [(*substitute, opened.open[substitute].clone()), mine.clone()];
+    let judged = late(&scopes, &calls, 5);
+    assert_eq!((judged.open.len(), judged.open[&mine.0].ending), (1, None));
+    assert_eq!(held_in_all(&scopes, &judged), [0, 2, 0, 10]);
+    // A claimed call in its place is another.
+    let other = call("ana", 5, EPOCH);
+    let judged = late(&scopes, &[other, mine.clone()], 5);
+    assert_eq!((judged.open.len(), judged.ended), (0, vec![mine.0]));
+}
