@@ -165,12 +165,19 @@ export class Visit {
 
   /** Fails when the page is wider than the window. */
   async fits(where) {
-    // Not by `innerWidth`: a phone makes that as wide as the page.
-    const [wide, room] = await this.page.evaluate(() => [
-      document.documentElement.scrollWidth,
-      document.documentElement.clientWidth,
-    ]);
-    assert.ok(wide <= room, `${where} is ${wide} wide in ${room}`);
+    const [wide, room, beyond] = await this.page.evaluate(async () => {
+      // A new width is taken up with the next frame.
+      const frame = () => new Promise((drawn) => requestAnimationFrame(drawn));
+      await frame();
+      await frame();
+      // Not by `innerWidth`: a phone makes that as wide as the page.
+      const { scrollWidth, clientWidth } = document.documentElement;
+      const elements = [...document.querySelectorAll("body *")].filter(
+        (element) => element.getBoundingClientRect().right > clientWidth + 1,
+      );
+      return [scrollWidth, clientWidth, elements.map(({ outerHTML }) => outerHTML.slice(0, 120))];
+    });
+    assert.ok(wide <= room, `${where} is ${wide} wide in ${room}: ${beyond.slice(0, 3).join("\n")}`);
   }
 
   /** Fails when the page did what it must never do; then closes it. */
