@@ -1,8 +1,8 @@
 //! A team's views of its own account: budgets, calls, usage, and quotes.
 //!
 //! Reading order: [`reading`] (rate-limited reads of the ledger), [`query`] (query parameters),
-//! [`named`] (what the team's keys are called), [`views`] (balance and `me`), [`generations`], [`requests`], [`usage`], [`spend`],
-//! [`quote`].
+//! [`named`] (names of the team's keys), [`views`] (balance and `me`), [`generations`],
+//! [`requests`], [`usage`], [`spend`], [`quote`].
 
 pub mod generations;
 pub mod named;

@@ -7,10 +7,10 @@
 //!
 //! Reading order: the trait below; its vocabulary: [`scope`], [`level`], [`limit_status`],
 //! [`phase`], [`admission`], [`settlement`], [`snapshot_query`], [`doubt`], [`row`], [`usage`],
-//! [`topup`], [`crossing`], [`soft`], [`extrapolated_limits`], [`swept`], [`reservation_id`]; then `machine`
-//! (decides operations) and a store: [`embedded`], or `keeper` (writes decisions to a remote store,
-//! and restores them) with [`redis`]. `observed` reports operations to metrics, [`limit_view`]
-//! shows a limit in JSON.
+//! [`topup`], [`crossing`], [`soft`], [`extrapolated_limits`], [`swept`], [`reservation_id`]; then
+//! `machine` (decides operations) and a store: [`embedded`], or `keeper` (writes decisions to a
+//! remote store, and restores them) with [`redis`]. `observed` reports operations to metrics,
+//! [`limit_view`] shows a limit in JSON.
 
 pub mod admission;
 pub mod crossing;

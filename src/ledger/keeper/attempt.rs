@@ -205,7 +205,8 @@ impl Attempt {
 
     /// Notes that the keeper has not written a step, because something newer is stored.
     fn not_written(&mut self, team: &Team, step: &Step) {
-        // The answer may be that to a second sending: the first was written, and has been lost.
+        // This may be the answer to a second sending. Then the first may have been written, and
+        // lost since.
         team.cache().may_have_ended(&step.changes, step.makes);
         match step.expected {
             Expected::Revision(_) => self.refused += 1,

@@ -11,8 +11,8 @@
 //! scopes later may have restored them. The call stays open where something is held that no other
 //! call accounts for; late restores are believed then. It has ended where everything held is
 //! claimed. Where only unclaimed calls are in its place, the truth is unknown: it is held in
-//! addition, so that its end does not end one of theirs. So it is when it is restored late, and a
-//! call that stands for another is in its place.
+//! addition, so that its end does not end one of theirs. The same holds for a call that is restored
+//! late, where a call that stands for another may be in its place.
 //!
 //! Slots of answers that are still being read are kept for claimed calls only, because the
 //! processes that wrote the others are gone.

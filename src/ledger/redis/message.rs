@@ -75,23 +75,23 @@ impl Arguments {
         list.items
     }
 
-    /// Writes a argument.
+    /// Writes an argument.
     pub(super) fn argument(&mut self, argument: &str) {
         self.written(|bytes| bytes.extend_from_slice(argument.as_bytes()));
     }
 
-    /// Writes a displayed value as a argument.
+    /// Writes a displayed value as an argument.
     pub(super) fn shown(&mut self, argument: impl Display) {
         // Writing to memory cannot fail.
         self.written(|bytes| drop(write!(bytes, "{argument}")));
     }
 
-    /// Writes JSON as a argument.
+    /// Writes JSON as an argument.
     pub(super) fn json(&mut self, record: &impl Serialize) {
         self.written(|bytes| drop(serde_json::to_writer(bytes, record)));
     }
 
-    /// Writes a argument with a function.
+    /// Writes an argument with a function.
     pub(super) fn written(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.bytes);
         self.ends.push(self.bytes.len());
