@@ -193,6 +193,8 @@ async fn relay(
         let (mut buffer, mut kept) = (vec![0; 64 * 1024], Vec::new());
         loop {
             let read = tokio::select! {
+                // First, so that nothing is sent whose sender has gone.
+                biased;
                 read = from_caller.read(&mut buffer) => read?,
                 () = faults.until_not(Fault::HoldRequests), if !kept.is_empty() => {
                     if cuts.load(Ordering::SeqCst) != cuts_before {
