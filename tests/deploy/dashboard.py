@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import forecast
 from questions import BOARDS, panels, read
 from report import DEPLOY, ROOT, Report
 from rules import anchors
@@ -147,6 +148,8 @@ def main() -> None:
         seen = sum(panel["type"] != "row" for panel in board["panels"])
         what = f"{file.stem}: {seen} panels and {len(panels(board)) - seen} in closed rows"
         report.look(f"{what} have title, description, unit, legend, links and room", problems)
+    team = next(board for board in map(read, BOARDS) if board["uid"] == "moongate-team")
+    report.look("the Team board's forecasts are right, and never below zero", forecast.problems(team))
     report.look("the runbook's panels are there", runbook_problems(list(map(read, BOARDS))))
     report.end()
 

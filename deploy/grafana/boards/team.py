@@ -44,9 +44,10 @@ def lasts(limit: str) -> str:
 
 
 def at_the_reset(limit: str) -> str:
-    """What will be left when the window ends, at the pace of the board's range."""
+    """What will be left when the window ends, at the pace of the board's range; a budget that does
+    not last leaves nothing, since from then on calls are refused."""
     goes = f"{resets_in(limit)} * on (team) group_left () {pace('team', ONLY)}"
-    return f"{left(limit)} - {goes}"
+    return f"clamp_min({left(limit)} - {goes}, 0)"
 
 
 def evenly(limit: str) -> str:
@@ -95,7 +96,7 @@ def first_screen(board: Board) -> None:
             [
                 Value("left", left(budget)),
                 Value("evenly spent", evenly(budget)),
-                Value("left at the reset", f"clamp_min({at_the_reset(budget)}, 0)"),
+                Value("left at the reset", at_the_reset(budget)),
             ],
             w=12,
             h=9,
@@ -105,8 +106,9 @@ def first_screen(board: Board) -> None:
         rows(
             "Budgets in credits, and how long they last",
             "Every budget of the team. `lasts` and `left then` are at the pace of the board's"
-            " time range; `lasts` ends at the reset, where the budget is given back, and what `left then`"
-            " is below zero will be lacking. A prepaid budget has no reset.",
+            " time range. `lasts` ends at the reset, where the budget is given back; `left then` is"
+            " what will be left of it at that moment, and never below zero: a budget that does not"
+            " last leaves nothing. A prepaid budget has no reset.",
             [
                 Value(
                     "used", f"{used(BUDGETS)} / ({allowed(BUDGETS)} > 0)", "percentunit", 1, COLORS
