@@ -43,6 +43,7 @@ pub const VENDOR: &[Asset] = assets!("vendor":
 /// Files that all pages share.
 pub const SHARED: &[Asset] = assets!("shared":
     "api.js",
+    "app.js",
     "budget.js",
     "burndown.js",
     "chart.js",

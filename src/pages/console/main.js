@@ -1,8 +1,8 @@
-// The console: who is signed in, which view is shown, and what is asked before anything changes.
+// The console: which view is shown, what stands above every view, and what is asked before anything changes.
 
-import { html, render, useEffect, useReducer, useRef, useState } from "../shared/lib.js";
-import { Failure } from "../shared/api.js";
-import { Loading, Notice } from "../shared/elements.js";
+import { html, useEffect, useRef, useState } from "../shared/lib.js";
+import { start } from "../shared/app.js";
+import { Notice } from "../shared/elements.js";
 import { Trouble } from "../shared/trouble.js";
 import { Changes } from "./changes.js";
 import { Dialog } from "./dialog.js";
@@ -33,13 +33,6 @@ const VIEWS = {
 };
 const TEAM = /^team\/([A-Za-z0-9][A-Za-z0-9._-]{0,63})$/;
 const CALL = /^call\/(.+)$/;
-
-/** A token in the fragment signs in, and is gone from the address before anything else happens. */
-function fromAddress() {
-  const token = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (token !== null) history.replaceState(null, "", location.pathname + location.search);
-  return token;
-}
 
 /** A part of the address as it was before a browser encoded it. */
 function plain(text) {
@@ -139,55 +132,24 @@ function Page({ session, onSignOut }) {
   <//>`;
 }
 
-function App({ token }) {
-  const [, redraw] = useReducer((count) => count + 1, 0);
-  const [session, setSession] = useState(null);
-  const [state, setState] = useState({ reason: null, failure: null, busy: Boolean(token) });
-  const end = (reason) => {
-    setSession((open) => {
-      open?.stop();
-      return null;
-    });
-    document.title = "Moongate console";
-    setState({ reason, failure: null, busy: false });
+/** A token that the gateway knows begins a session. */
+async function ask(token) {
+  const api = operatorApi(token);
+  const who = await api.get("admin/v1/whoami");
+  return (onChange) => {
+    const session = new Session(api, who, onChange);
+    session.show(place());
+    return session;
   };
-  const signIn = async (given) => {
-    setState({ reason: null, failure: null, busy: true });
-    try {
-      if (!/^[\x21-\x7e]+$/.test(given)) throw new Failure(401, NO_TOKEN);
-      const api = operatorApi(given);
-      const who = await api.get("admin/v1/whoami");
-      const opened = new Session(api, who, () => {
-        const reason = opened.failure && endsSession(opened.failure);
-        return reason ? end(reason) : redraw();
-      });
-      opened.show(place());
-      setSession(opened);
-      setState({ reason: null, failure: null, busy: false });
-    } catch (failure) {
-      setState({ reason: null, failure, busy: false });
-    }
-  };
-  useEffect(() => {
-    if (token) signIn(token);
-    // A link that signs in may also be opened where the page is open already.
-    const change = () => {
-      const given = fromAddress();
-      if (given === null) return;
-      end(null);
-      signIn(given);
-    };
-    addEventListener("hashchange", change);
-    return () => removeEventListener("hashchange", change);
-  }, []);
-  if (session)
-    return html`<${Page} session=${session} onSignOut=${() => end("You are signed out.")} />`;
-  if (token && state.busy)
-    return html`<main class="signin"><${Loading} what="the console" /></main>`;
-  return html`<${SignIn} ...${state} onSignIn=${signIn} />`;
 }
 
-const token = fromAddress();
-const page = document.getElementById("page");
-page.textContent = "";
-render(html`<${App} token=${token} />`, page);
+start({
+  secret: "token",
+  title: "Moongate console",
+  loads: "the console",
+  unreadable: NO_TOKEN,
+  ask,
+  endsSession,
+  Page,
+  SignIn,
+});

@@ -1,9 +1,10 @@
-// The team page: who is signed in, which view is shown, and what every view stands on.
+// The team page: which view is shown, and what every view stands on.
 
-import { html, render, useEffect, useReducer, useRef, useState } from "../shared/lib.js";
-import { Api, Failure } from "../shared/api.js";
+import { html, useEffect, useRef, useState } from "../shared/lib.js";
+import { Api } from "../shared/api.js";
+import { start } from "../shared/app.js";
 import { Budget } from "../shared/budget.js";
-import { Loading, Time } from "../shared/elements.js";
+import { Time } from "../shared/elements.js";
 import { Refused } from "../shared/refused.js";
 import { Trouble } from "../shared/trouble.js";
 import { Generate } from "./generate.js";
@@ -21,14 +22,6 @@ const NO_CREDENTIAL = {
   message: "A credential is one word, without spaces or special letters",
 };
 const VIEWS = { overview: "Overview", generate: "Generate", history: "History", code: "Code" };
-
-/** A credential in the fragment signs in, and is gone from the address before anything else happens. */
-function fromAddress() {
-  const fragment = new URLSearchParams(location.hash.slice(1));
-  const credential = fragment.get("credential");
-  if (credential !== null) history.replaceState(null, "", location.pathname + location.search);
-  return credential;
-}
 
 const viewed = () =>
   Object.hasOwn(VIEWS, location.hash.slice(1)) ? location.hash.slice(1) : "overview";
@@ -103,7 +96,7 @@ function Page({ session, onSignOut }) {
     </header>
     <main id="content">
       <h1 tabindex="-1" ref=${heading}>${VIEWS[view]}</h1>
-      <${Trouble} failure=${session.feed.failure} since=${me.since} forbidden=${forbidden} />
+      <${Trouble} failure=${session.failure} since=${me.since} forbidden=${forbidden} />
       <${View} name=${view} session=${session} />
     </main>
     <footer class="soft small">Signed in
@@ -113,54 +106,20 @@ function Page({ session, onSignOut }) {
         in ${timeZone}.</footer>`;
 }
 
-function App({ credential }) {
-  const [, redraw] = useReducer((count) => count + 1, 0);
-  const [session, setSession] = useState(null);
-  const [state, setState] = useState({ reason: null, failure: null, busy: Boolean(credential) });
-  const end = (reason) => {
-    setSession((open) => {
-      open?.stop();
-      return null;
-    });
-    document.title = "Moongate";
-    setState({ reason, failure: null, busy: false });
-  };
-  const signIn = async (given, team = "") => {
-    setState({ reason: null, failure: null, busy: true });
-    const api = new Api(given, team);
-    try {
-      if (!/^[\x21-\x7e]+$/.test(given)) throw new Failure(401, NO_CREDENTIAL);
-      const me = await api.get("gateway/v1/me");
-      const opened = new Session(api, me, () => {
-        const reason = opened.feed.failure && endsSession(opened.feed.failure);
-        return reason ? end(reason) : redraw();
-      });
-      setSession(opened);
-      setState({ reason: null, failure: null, busy: false });
-    } catch (failure) {
-      setState({ reason: null, failure, busy: false });
-    }
-  };
-  useEffect(() => {
-    if (credential) signIn(credential);
-    // A link that signs in may also be opened where the page is open already.
-    const change = () => {
-      const given = fromAddress();
-      if (given === null) return;
-      end(null);
-      signIn(given);
-    };
-    addEventListener("hashchange", change);
-    return () => removeEventListener("hashchange", change);
-  }, []);
-  if (session)
-    return html`<${Page} session=${session} onSignOut=${() => end("You are signed out.")} />`;
-  if (credential && state.busy)
-    return html`<main class="signin"><${Loading} what="your team" /></main>`;
-  return html`<${SignIn} ...${state} onSignIn=${signIn} />`;
+/** A credential that the gateway knows begins a session, in the team that is named where it has several. */
+async function ask(credential, team = "") {
+  const api = new Api(credential, team);
+  const me = await api.get("gateway/v1/me");
+  return (onChange) => new Session(api, me, onChange);
 }
 
-const credential = fromAddress();
-const place = document.getElementById("page");
-place.textContent = "";
-render(html`<${App} credential=${credential} />`, place);
+start({
+  secret: "credential",
+  title: "Moongate",
+  loads: "your team",
+  unreadable: NO_CREDENTIAL,
+  ask,
+  endsSession,
+  Page,
+  SignIn,
+});

@@ -35,6 +35,10 @@ export class Session {
     this.feed.start();
   }
 
+  get failure() {
+    return this.feed.failure;
+  }
+
   get me() {
     return this.feed.known.me;
   }
