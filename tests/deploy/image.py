@@ -46,9 +46,19 @@ def unpinned(recipe: str) -> list[str]:
     return wrong if bases else ["there is no base"]
 
 
+def unlisted(recipe: str) -> list[str]:
+    """What the recipe lacks for its crates to be known: in the binary for scanners, and as a file of the image."""
+    steps, _, image = recipe.rpartition("\nFROM ")
+    tools = [tool for tool in ("cargo auditable build", "cargo cyclonedx") if tool not in steps]
+    wrong = [f"`{tool}` is not run" for tool in tools]
+    return wrong + ([] if re.search(r"^COPY .*\.cdx\.json$", image, re.MULTILINE) else ["the list is not in the image"])
+
+
 def main() -> None:
     report = Report("image")
-    report.look("its bases are named by digest", unpinned((DEPLOY / "Dockerfile").read_text()))
+    recipe = (DEPLOY / "Dockerfile").read_text()
+    report.look("its bases are named by digest", unpinned(recipe))
+    report.look("its crates are listed in the binary and in a file", unlisted(recipe))
     report.command("hadolint", "hadolint", "--config", str(DEPLOY / "hadolint.yaml"), str(DEPLOY / "Dockerfile"))
     report.command(
         "checkov", "checkov", "--file", str(DEPLOY / "Dockerfile"), "--framework", "dockerfile",

@@ -11,6 +11,9 @@ SECRETS = "/var/run/secrets/moongate"
 # other, is none of the gateway's.
 LEDGER = {"url": {6379}, "sentinel": {6379, 26379}, "cluster": {6379}}
 
+# What an idle gateway of 1,000 teams and 30 models shows at most, as src/telemetry/metrics/tests.rs holds it.
+SAMPLES = 60_000
+
 
 def seconds(text: str) -> int:
     """A duration of the configuration, in seconds."""
@@ -174,6 +177,9 @@ def watched(resources: list[dict]) -> list[str]:
     notes = [one["metadata"].get("annotations", {}) for one in some(resources, "Namespace")]
     release = notes[0]["moongate-prometheus-release"] if notes else "kube-prometheus-stack"
     wrong.must(releases == {release}, f"Prometheus looks for the release {release}, labelled are {releases}")
+    for monitor in some(resources, "ServiceMonitor"):
+        limit = monitor["spec"]["sampleLimit"]
+        wrong.must(limit > SAMPLES, f"a scrape of {limit} samples is refused, a gateway may show {SAMPLES}")
     groups = only(resources, "PrometheusRule")["spec"]["groups"]
     urls = [rule["annotations"]["runbook_url"] for group in groups for rule in group["rules"] if "alert" in rule]
     wrong.must(bool(urls), "there is no alert")

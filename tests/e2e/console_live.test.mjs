@@ -85,6 +85,19 @@ describe("the console while things happen", () => {
       });
     }));
 
+  test("a team that vanishes while it is looked at is said to be gone", () =>
+    visiting(WATCH, async (visit) => {
+      await visit.go("Teams");
+      await visit.card("Limits and spend").getByRole("link", { name: "studio", exact: true }).click();
+      await visit.sees(visit.card("Budget").getByText("credits left of 12.50"));
+      const { studio } = at.place.configuration.teams;
+      await at.place.change((changed) => delete changed.teams.studio);
+      await visit.sees("There is no team studio");
+      assert.ok(!(await visit.text()).includes("credits left of"), "nothing of it is left");
+      await at.place.change((changed) => (changed.teams.studio = studio));
+      await visit.sees(visit.card("Budget").getByText("credits left of 12.50"));
+    }));
+
   test("a gateway that stops is said to stop", () =>
     visiting(WATCH, async (visit) => {
       await visit.go("Queue");

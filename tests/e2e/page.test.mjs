@@ -93,7 +93,12 @@ describe("the team page", () => {
       await row.getByRole("button", { name: /Show details/ }).click();
       await visit.sees(page.getByText("Held while it ran"));
       await visit.go("Overview");
-      await visit.sees(visit.card("Spend").getByRole("rowheader", { name: "ann" }));
+      const spend = visit.card("Spend");
+      await visit.sees(spend.getByRole("rowheader", { name: "ann" }));
+      await spend.getByRole("button", { name: "Last month" }).click();
+      await visit.sees(spend.getByText("Nothing was spent in"));
+      await spend.getByRole("button", { name: "This month" }).click();
+      await visit.sees(spend.getByRole("rowheader", { name: "ann" }));
     });
   });
 

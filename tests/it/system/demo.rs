@@ -80,6 +80,12 @@ async fn the_demos_commands_and_links_work_as_printed() {
     assert_eq!(signed_in.json()["team"], "design");
     assert_eq!(Call::get("/").send_uninspected(page).await.status, 200);
 
+    let (_, link) = demo.line("the console").split_once("http://").unwrap();
+    let (console, token) = link.split_once("/console#token=").unwrap();
+    let who = Call::get("/admin/v1/whoami").with(token).send_uninspected(console).await;
+    assert_eq!((who.status, &who.json()["role"]), (200, &"write".into()));
+    assert_eq!(Call::get("/console").send_uninspected(console).await.status, 200);
+
     let by_team = format!("{} --by team --json", demo.line(" usage"));
     wait_until("both teams are busy", || async {
         let report: Value = serde_json::from_str(&demo.typed(&by_team)).unwrap();
