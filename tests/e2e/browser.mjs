@@ -163,6 +163,17 @@ export class Visit {
     assert.deepEqual(told, [], `axe at ${where}`);
   }
 
+  /** Fails when a cell with nothing but a number stands elsewhere than at the right of its column; gives how many there are. */
+  async alignsNumbers(where) {
+    const cells = await this.page.evaluate(() =>
+      [...document.querySelectorAll("td")]
+        .filter((cell) => /^[\d.,]+( (%|ms|s))?$/.test(cell.innerText.trim()))
+        .map((cell) => [cell.innerText, getComputedStyle(cell).textAlign]),
+    );
+    assert.deepEqual(cells.filter(([, align]) => align !== "right"), [], where);
+    return cells.length;
+  }
+
   /** Fails when the page is wider than the window. */
   async fits(where) {
     const [wide, room, beyond] = await this.page.evaluate(async () => {

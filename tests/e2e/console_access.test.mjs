@@ -124,6 +124,20 @@ describe("the console is for everyone", () => {
     await visit.close();
   });
 
+  test("numbers stand at the right of their columns", async () => {
+    const [visit] = await open();
+    await visit.signedIn(OPS);
+    let numbers = 0;
+    for (const view of Object.keys(VIEWS)) {
+      await shows(visit, view);
+      numbers += await visit.alignsNumbers(view);
+    }
+    await design(visit);
+    numbers += await visit.alignsNumbers("a team");
+    assert.ok(numbers >= 20, `${numbers} numbers`);
+    await visit.close();
+  });
+
   test("on a phone nothing is wider than the window", async () => {
     const viewport = { width: 360, height: 740 };
     const [visit, page] = await open({ viewport, isMobile: true, hasTouch: true });

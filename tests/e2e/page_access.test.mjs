@@ -121,6 +121,17 @@ describe("the team page is for everyone", () => {
     await visit.close();
   });
 
+  test("numbers stand at the right of their columns", async () => {
+    const visit = await Visit.open(at.url);
+    await visit.signedIn(at.keys.design);
+    await visit.sees(visit.card("Spend").getByRole("rowheader", { name: "flux/dev" }));
+    assert.ok((await visit.alignsNumbers("Overview")) >= 8);
+    await visit.go("History");
+    await visit.sees(visit.card("Your team's calls").getByRole("row").nth(4));
+    assert.ok((await visit.alignsNumbers("History")) >= 8);
+    await visit.close();
+  });
+
   test("times are the reader's, with the team's beside them", async () => {
     const visit = await Visit.open(at.url, { timezoneId: "Asia/Tokyo" });
     await visit.signedIn(at.keys.design);

@@ -99,6 +99,28 @@ describe("the team page in trouble", () => {
       await visit.sees("The gateway no longer knows your credential. Sign in again.");
     }));
 
+  test("a part that is awaited or fails says so, and is there when it can be had", async () => {
+    visit = await Visit.open(at.url);
+    page = visit.page;
+    let fail;
+    const failing = new Promise((resolve) => (fail = resolve));
+    const isMonth = /\/usage\?period=month$/;
+    await page.route(isMonth, async (route) => {
+      await failing;
+      const said = { error: "Internal error", message: "It is our fault", code: "internal" };
+      await route.fulfill({ status: 500, json: said });
+    });
+    await visit.signedIn(at.keys.design);
+    const spend = visit.card("Spend");
+    await visit.sees(spend.getByText("Loading the spend…"));
+    await visit.sees(visit.card("Budget").getByText("credits left of 400.00"));
+    fail();
+    await visit.sees(spend.getByText("The spend cannot be shown now"));
+    await page.unroute(isMonth);
+    await visit.sees(spend.getByText(/credits in|Nothing was spent in/));
+    await visit.close();
+  });
+
   test("while the ledger is away the page keeps what it knew", () =>
     signedIn(at.keys.design, async () => {
       await visit.sees(visit.card("Spend").getByText(/credits in/));
