@@ -68,6 +68,9 @@ export async function install({ identity, files = {}, settings = {} }) {
     /** Lets the calls go on that the fault `hold` keeps. */
     release: () => fetch(`${upstream}/_simulator/release`, { method: "POST" }),
 
+    /** Changes the shared key at Firemoon, or its account: `{ suspended }`, `{ balance }`. */
+    changeKey: (change) => fetch(`${upstream}/_simulator/keys/shared`, { method: "PUT", body: JSON.stringify(change) }),
+
     /** Changes the configuration; a running gateway reloads it. */
     async change(change) {
       change(configuration);
