@@ -5,8 +5,9 @@ mod prepare;
 
 use std::sync::Arc;
 
-use super::cache::{InDoubt, TeamCache};
+use super::cache::TeamCache;
 use super::context::{Context, first_due};
+use super::in_doubt::InDoubt;
 use super::operation::{Answer, Operation};
 use super::queue::{Batch, Team};
 use super::restore;
@@ -205,9 +206,7 @@ impl Attempt {
 
     /// Notes that the keeper has not written a step, because something newer is stored.
     fn not_written(&mut self, team: &Team, step: &Step) {
-        // This may be the answer to a second sending. Then the first may have been written, and
-        // lost since.
-        team.cache().may_have_ended(&step.changes, step.makes);
+        team.cache().doubt_refused(step);
         match step.expected {
             Expected::Revision(_) => self.refused += 1,
             // The store was emptied after the team was found to be new: that must be checked

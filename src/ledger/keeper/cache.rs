@@ -7,16 +7,15 @@
 
 use std::collections::VecDeque;
 
+use super::in_doubt::InDoubt;
 use super::memory::Memory;
 use super::own::{Own, Written};
 use super::step::{Changes, Found, Past, TeamRecord};
 use super::table::{KEPT_MAX, Table};
 use super::wanted::CellName;
 use crate::calendar::KeptCalendar;
-use crate::ledger::machine::{
-    Ended, ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord,
-};
-use crate::ledger::{Crossing, ReservationId, Scope, Sums, TopUpId};
+use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
+use crate::ledger::{ReservationId, Scope, Sums, TopUpId};
 use crate::maps::FastMap;
 
 /// The most rows kept that this process wrote: many more than a promoted replica may lack.
@@ -26,15 +25,6 @@ const ROWS_FOR: i64 = 600_000_000;
 
 /// After so many steps in a row without a refusal no other process seems to write for the team.
 const ALONE_AFTER: u32 = 4;
-
-/// A step whose answer was lost: it may have been written.
-#[derive(Debug)]
-pub(super) struct InDoubt {
-    pub(super) makes: Revision,
-    pub(super) changes: Changes,
-    pub(super) swept: Vec<Ended>,
-    pub(super) crossed: Vec<Crossing>,
-}
 
 /// An open call.
 type Call = (ReservationId, ReservationRecord);
@@ -64,7 +54,7 @@ pub(in crate::ledger) struct TeamCache {
     /// Records from before a loss that this process is yet to restore.
     pub(super) memory: Option<Box<Memory>>,
     /// A step whose answer was lost, with what it ended.
-    in_doubt: Option<Box<InDoubt>>,
+    pub(super) in_doubt: Option<Box<InDoubt>>,
     /// An operator must decide whether the team may begin.
     pub(super) is_held: bool,
     /// Calls that were overdue, with their deadlines.
@@ -177,34 +167,6 @@ impl TeamCache {
         self.oldest.as_ref().filter(|(at, _)| *at >= self.since).map(|(_, oldest)| oldest)
     }
 
-    /// Notes that the answer to a step was lost.
-    pub(super) fn doubt(&mut self, step: InDoubt) {
-        self.may_have_ended(&step.changes, step.makes);
-        self.in_doubt = Some(Box::new(step));
-    }
-
-    /// Notes that the calls that these changes end may have ended with them. Reading that one is
-    /// still open shows that it has not.
-    pub(super) fn may_have_ended(&mut self, changes: &Changes, makes: Revision) {
-        let kept = changes.opened.iter().filter(|(_, record)| record.unread).map(|(id, _)| id);
-        for id in changes.ended.iter().chain(kept) {
-            if let Some(own) = self.own.get_mut(id) {
-                own.ending.get_or_insert(makes);
-            }
-        }
-    }
-
-    /// Takes the step in doubt if the keeper's revision shows that it was written.
-    pub(super) fn confirmed(&mut self, found: Option<Revision>) -> Option<Box<InDoubt>> {
-        let in_doubt = self.in_doubt.take()?;
-        let is_over = found.is_none_or(|found| found >= in_doubt.makes);
-        if !is_over {
-            self.in_doubt = Some(in_doubt);
-            return None;
-        }
-        (found == Some(in_doubt.makes)).then_some(in_doubt)
-    }
-
     /// Takes in what the keeper returned. Due calls are known up to `from`; nothing that is opened
     /// or renewed later is due before `first`.
     pub(in crate::ledger) fn learn(&mut self, found: Found, marks: u64, (from, first): (i64, i64)) {
@@ -224,7 +186,7 @@ impl TeamCache {
                 (Some(_), Some(own))
                     if own.ending.is_some_and(|ending| self.team.has_come_to(revision, ending)) =>
                 {
-                    own.ending = None;
+                    (own.ending, own.row) = (None, None);
                 }
                 (Some(_), Some(_)) | (_, None) => {}
             }
@@ -279,6 +241,9 @@ impl TeamCache {
             overdue.retain(|(id, _)| !changes.touch(*id));
         }
         for row in changes.rows {
+            if let Some(own) = self.own.get_mut(&row.id) {
+                own.row = None;
+            }
             let ending = self.last_known(row.id).and_then(|record| record.ending);
             self.remember_row(Written { at: vec![makes], ending, row });
         }
@@ -322,6 +287,7 @@ impl TeamCache {
                     && let Some(own) = self.own.get_mut(id)
                 {
                     own.ending.get_or_insert(own.admitted.next(0));
+                    own.row = None;
                 }
                 record.deadline = record.deadline.max(deadline);
             }

@@ -205,19 +205,3 @@ fn a_row_says_when_its_call_may_have_ended_before() {
         assert_eq!(cache.rows.back().map(|written| written.ending), Some(ending));
     }
 }
-
-/// It is stored after the change that would have ended it.
-#[test]
-fn a_call_found_after_its_doubtful_end_goes_on() {
-    let (id, record) = call();
-    let is = || Found { calls: vec![(id, Some(record.clone()))], ..Found::default() };
-    for (number, ending) in [(51, Some(at(5, 52))), (52, None), (53, None)] {
-        let mut cache = known(is());
-        cache.owns_admitted(id);
-        let changes = Changes { ended: vec![id], ..Changes::default() };
-        let (swept, crossed) = (Vec::new(), Vec::new());
-        cache.doubt(InDoubt { makes: at(5, 52), changes, swept, crossed });
-        cache.learn(Found { revision: Some(at(5, number)), ..is() }, 7, (NOW, NOW + TTL));
-        assert_eq!(cache.own.get(&id).map(|own| own.ending), Some(ending));
-    }
-}

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::cache::InDoubt;
 use super::context::{Context, deadline, first_due};
+use super::in_doubt::InDoubt;
 use super::news::News;
 use super::queue::Team;
 use super::step::{Changes, Expected, Found, Reply, Step, TeamRecord, Verdict};
@@ -47,9 +47,14 @@ pub(super) async fn handle_reply<K: Keeper, T: KeeperTime>(
     if news != News::Lost {
         let due = (step.from, first_due(reply.at, context.rules));
         let mut cache = team.cache();
+        let shown = cache.learn_ends(&found, reply.at);
         cache.learn(found, reply.marks, due);
         if news == News::TakenOver {
             cache.claim_own();
+        }
+        drop(cache);
+        if let Some(InDoubt { swept, crossed, .. }) = shown.map(|step| *step) {
+            context.report(&team.id, swept, &crossed);
         }
     }
     Ok(())

@@ -21,6 +21,7 @@ mod attempt;
 mod batch;
 mod cache;
 mod context;
+mod in_doubt;
 mod lives;
 mod loss;
 mod memory;

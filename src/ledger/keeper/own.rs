@@ -4,21 +4,23 @@ use crate::ledger::Row;
 use crate::ledger::machine::{ReservationRecord, Revision};
 
 /// A call that this process makes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Own {
     /// When it was admitted.
     pub(super) admitted: Revision,
     /// The first change that would have ended it and whose answer was lost.
     pub(super) ending: Option<Revision>,
+    /// The row of the last such change, as long as nobody else can have ended the call.
+    pub(super) row: Option<Box<(Revision, Row)>>,
 }
 
 impl Own {
     pub(super) const fn since(admitted: Revision) -> Self {
-        Self { admitted, ending: None }
+        Self { admitted, ending: None, row: None }
     }
 
     /// The record to claim the call with, including a possible end.
-    pub(super) fn claimed(self, record: &ReservationRecord) -> ReservationRecord {
+    pub(super) fn claimed(&self, record: &ReservationRecord) -> ReservationRecord {
         let ending = self.ending.map(|ending| (ending.epoch, ending.number)).or(record.ending);
         ReservationRecord { ending, ..record.clone() }
     }

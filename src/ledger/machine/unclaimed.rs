@@ -70,16 +70,26 @@ pub(in crate::ledger) fn judge(
     let unaccounted = rest.clone();
     // The calls admitted last have most likely not ended.
     others.sort_by_key(|(id, record)| (-record.admitted_at, *id));
-    for (id, record) in others {
-        if fits(&rest, &record) {
-            take(&mut rest, &record);
-            let ending = record.ending.or(kept.map(|(epoch, number)| (epoch, number + 1)));
-            judged.open.insert(id, ReservationRecord { ending, ..record });
-        } else {
-            judged.ended.push(id);
+    let (fitting, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|(_, record)| {
+        let fits = fits(&rest, record);
+        if fits {
+            take(&mut rest, record);
         }
-    }
+        fits
+    });
     judged.place_doubtful(scopes, (&unaccounted, &mut rest), doubtful);
+    let (of_users, ended): (Vec<_>, Vec<_>) = others.into_iter().partition(|(_, record)| {
+        let is_held = is_held_by_user(&rest, record);
+        if is_held {
+            take(&mut rest, record);
+        }
+        is_held
+    });
+    judged.ended.extend(ended.into_iter().map(|(id, _)| id));
+    for (id, record) in fitting.into_iter().chain(of_users) {
+        let ending = record.ending.or(kept.map(|(epoch, number)| (epoch, number + 1)));
+        judged.open.insert(id, ReservationRecord { ending, ..record });
+    }
     let mut made = Made { epoch, now, deadline, first: 0, is_late: false, calls: BTreeMap::new() };
     made.stand_for_all(&mut rest);
     judged.open.append(&mut made.calls);
@@ -245,9 +255,18 @@ fn keys_of(record: &ReservationRecord) -> impl Iterator<Item = (ScopeName, Strin
 }
 
 fn fits(rest: &Rest, record: &ReservationRecord) -> bool {
-    keys_of(record).all(|key| {
-        rest.get(&key).is_some_and(|(requests, credits)| *requests > 0 && *credits >= record.price)
-    })
+    keys_of(record).all(|key| has_room(rest, &key, record.price))
+}
+
+fn has_room(rest: &Rest, key: &(ScopeName, String), price: u64) -> bool {
+    rest.get(key).is_some_and(|(requests, credits)| *requests > 0 && *credits >= price)
+}
+
+/// Whether the call's user holds something for it, although its team or its key does not: another
+/// call of theirs has ended twice, in the lost history and after it, and its second end freed what
+/// this one holds. A call would be made that stands for this one, and lack its key.
+fn is_held_by_user(rest: &Rest, record: &ReservationRecord) -> bool {
+    keys_of(record).any(|key| key.0.level == "user" && has_room(rest, &key, record.price))
 }
 
 fn take(rest: &mut Rest, record: &ReservationRecord) {

@@ -74,6 +74,24 @@ fn what_claimed_calls_hold_is_accounted_for() {
     assert_eq!(judged.ended, [old.0], "nothing is held for it: it has ended in what was lost");
 }
 
+/// Its second end freed what the team and the key hold for this one.
+#[test]
+fn a_record_stays_beside_a_call_of_another_user_that_ended_twice() {
+    let (old, twice) = (call("ana", 5, 0), call("ben", 5, 0));
+    let mut scopes = holding(&[&old.1, &twice.1]);
+    for (_, record) in scopes.iter_mut().filter(|(name, _)| twice.1.scopes.contains(name)) {
+        for _ in 0..2 {
+            let end = End { price: 5, charged: 0, counted: false };
+            record.settle(&windows(), &end);
+        }
+    }
+    let judged = judge(&scopes, vec![old.clone()], (EPOCH, None), (8, 9));
+    assert_eq!(judged.open.keys().collect::<Vec<_>>(), [&old.0]);
+    assert!(judged.ended.is_empty());
+    // Once it is charged it counts in its key, its team and its user, and not in Ben.
+    assert_eq!(left(&scopes, &judged), [[1, 0, 5, 0], [1, 0, 5, 0], [1, 0, 5, 0], [0; 4]]);
+}
+
 #[test]
 fn an_unclaimed_record_stays_while_something_is_held_for_it() {
     let old = call("ben", 3, 0);

@@ -1,0 +1,83 @@
+//! Steps whose answers were lost: they may have been written. What is read later shows whether they
+//! were.
+
+use super::cache::TeamCache;
+use super::own::Written;
+use super::step::{Changes, Found, Step};
+use crate::ledger::Crossing;
+use crate::ledger::machine::{Ended, Revision};
+
+/// A step whose answer was lost.
+#[derive(Debug)]
+pub(super) struct InDoubt {
+    pub(super) makes: Revision,
+    pub(super) changes: Changes,
+    pub(super) swept: Vec<Ended>,
+    pub(super) crossed: Vec<Crossing>,
+}
+
+impl TeamCache {
+    /// Notes that the answer to a step was lost.
+    pub(super) fn doubt(&mut self, step: InDoubt) {
+        self.may_have_ended(&step.changes, step.makes, true);
+        self.in_doubt = Some(Box::new(step));
+    }
+
+    /// Notes that a step was refused. It may have been sent twice, written, and lost again before
+    /// it came a second time.
+    pub(super) fn doubt_refused(&mut self, step: &Step) {
+        self.may_have_ended(&step.changes, step.makes, false);
+    }
+
+    /// Notes that the calls that these changes end may have ended with them. Reading that one is
+    /// still open shows that it has not. If an earlier step would have ended it too, the later one
+    /// `is_likelier` to have done so or not.
+    fn may_have_ended(&mut self, changes: &Changes, makes: Revision, is_likelier: bool) {
+        let kept = changes.opened.iter().filter(|(_, record)| record.unread).map(|(id, _)| id);
+        for id in changes.ended.iter().chain(kept) {
+            let Some(own) = self.own.get_mut(id) else { continue };
+            // If others may have swept it before, it is unknown which row it has.
+            if own.ending.is_none() || (is_likelier && own.row.is_some()) {
+                let row = changes.rows.iter().find(|row| row.id == *id);
+                own.row = row.map(|row| Box::new((makes, row.clone())));
+            }
+            own.ending.get_or_insert(makes);
+        }
+    }
+
+    /// Takes the step in doubt if the keeper has just come to its revision: it was written.
+    pub(super) fn confirmed(&mut self, found: Option<Revision>) -> Option<Box<InDoubt>> {
+        self.in_doubt.take_if(|step| found == Some(step.makes))
+    }
+
+    /// Remembers the rows of this process's calls that were ended by steps in doubt: they are not
+    /// open any more, and before their deadlines nobody else ends them. Returns the step in doubt
+    /// if these ends show that it was written. Otherwise it is forgotten once the keeper has come
+    /// past it. `found` was read at this moment of the keeper's time, and shows no loss.
+    pub(super) fn learn_ends(&mut self, found: &Found, at: i64) -> Option<Box<InDoubt>> {
+        let revision = found.revision?;
+        let mut shown = None;
+        for (id, record) in &found.calls {
+            let known = self.last_known(*id);
+            let ending = known.and_then(|known| known.ending);
+            let is_ended = match record {
+                Some(record) => record.unread,
+                None => known.is_some_and(|known| at < known.deadline),
+            };
+            let has_come_to =
+                |row: &mut Box<(Revision, _)>| found.team.has_come_to(revision, row.0);
+            let own = self.own.get_mut(id).filter(|_| is_ended);
+            if let Some(row) = own.and_then(|own| own.row.take_if(has_come_to)) {
+                let (makes, row) = *row;
+                shown = Some(makes);
+                self.remember_row(Written { at: vec![makes], ending, row });
+            }
+        }
+        let step = self.in_doubt.take_if(|step| revision >= step.makes)?;
+        (shown == Some(step.makes)).then_some(step)
+    }
+}
+
+#[cfg(test)]
+#[path = "in_doubt_tests.rs"]
+mod tests;

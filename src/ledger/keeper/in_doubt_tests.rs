@@ -1,0 +1,118 @@
+//! Steps whose answers were lost, and what later readings show of them.
+
+use super::*;
+use crate::ledger::Row;
+use crate::ledger::keeper::step::TeamRecord;
+use crate::ledger::machine::memory_records::{Ledger, NOW, TTL, charged, team};
+use crate::ledger::machine::{Loss, ReservationRecord};
+use crate::ledger::{Phase, ReservationId};
+
+const fn at(epoch: u64, number: u64) -> Revision {
+    Revision { epoch, number, name: 0 }
+}
+
+/// A call of this process, read at revision 50 of epoch 5, and the row of its end.
+fn own_call() -> (TeamCache, (ReservationId, ReservationRecord), Row) {
+    let mut ledger = Ledger::new();
+    let id = ledger.open(Phase::Waiting, 7);
+    let record = ledger.kept.calls.get(&id).cloned().unwrap();
+    ledger.machine().settle(&team(), &charged(id, 7)).unwrap();
+    let row = ledger.kept.rows.pop().unwrap();
+    let mut cache = TeamCache::default();
+    cache.learn(found(50, id, Some(record.clone())), 7, (NOW, NOW + TTL));
+    cache.owns_admitted(id);
+    (cache, (id, record), row)
+}
+
+fn found(number: u64, id: ReservationId, record: Option<ReservationRecord>) -> Found {
+    Found { revision: Some(at(5, number)), calls: vec![(id, record)], ..Found::default() }
+}
+
+/// The answer to the step that ends the call with this row, and makes revision 52, is lost.
+fn doubts(cache: &mut TeamCache, row: &Row) {
+    let changes = Changes { ended: vec![row.id], rows: vec![row.clone()], ..Changes::default() };
+    let (swept, crossed) = (vec![Ended::of(&team())], Vec::new());
+    cache.doubt(InDoubt { makes: at(5, 52), changes, swept, crossed });
+}
+
+/// It is stored after the change that would have ended it.
+#[test]
+fn a_call_found_after_its_doubtful_end_goes_on() {
+    for (number, ending) in [(51, Some(at(5, 52))), (52, None), (53, None)] {
+        let (mut cache, (id, record), row) = own_call();
+        doubts(&mut cache, &row);
+        let is = found(number, id, Some(record));
+        assert!(cache.learn_ends(&is, NOW).is_none());
+        cache.learn(is, 7, (NOW, NOW + TTL));
+        let own = cache.own.get(&id);
+        assert_eq!(own.map(|own| (own.ending, own.row.is_some())), Some((ending, number == 51)));
+        assert!(cache.rows.is_empty());
+    }
+}
+
+/// Another process has written since, so the keeper's revision does not show it.
+#[test]
+fn a_row_in_doubt_is_remembered_once_its_call_is_gone() {
+    let (mut cache, (id, _), row) = own_call();
+    doubts(&mut cache, &row);
+    let shown = cache.learn_ends(&found(53, id, None), NOW).map(|step| step.swept.len());
+    assert_eq!(shown, Some(1), "the calls that the step swept are reported");
+    let at = cache.rows.pop_back().map(|written| (written.at, written.row));
+    assert_eq!(at, Some((vec![self::at(5, 52)], row)));
+    assert!(cache.rows.is_empty());
+}
+
+/// The answer is read to its end later: its slots are kept until then.
+#[test]
+fn a_row_in_doubt_is_remembered_while_its_answer_is_read() {
+    let (mut cache, (id, record), row) = own_call();
+    let kept = ReservationRecord { unread: true, ..record };
+    let opened = [(id, kept.clone())].into();
+    let changes = Changes { opened, rows: vec![row], ..Changes::default() };
+    let (swept, crossed) = (Vec::new(), Vec::new());
+    cache.doubt(InDoubt { makes: at(5, 52), changes, swept, crossed });
+    for _ in 0..2 {
+        cache.learn_ends(&found(53, id, Some(kept.clone())), NOW);
+        assert_eq!(cache.rows.len(), 1);
+    }
+}
+
+#[test]
+fn a_row_in_doubt_is_not_remembered_if_others_may_have_swept() {
+    let (mut cache, (id, record), row) = own_call();
+    doubts(&mut cache, &row);
+    assert!(cache.learn_ends(&found(53, id, None), record.deadline).is_none());
+    assert!(cache.rows.is_empty());
+    // Renewed after its deadline, before the step.
+    let (mut cache, (id, record), row) = own_call();
+    cache.put_off(&[id], (NOW + 2 * TTL, record.deadline));
+    doubts(&mut cache, &row);
+    assert!(cache.learn_ends(&found(53, id, None), record.deadline).is_none());
+    assert!(cache.rows.is_empty());
+}
+
+/// What is read may be older than the step, or a copy that lacks it.
+#[test]
+fn a_row_in_doubt_is_not_remembered_without_its_revision() {
+    let (mut cache, (id, _), row) = own_call();
+    doubts(&mut cache, &row);
+    assert!(cache.learn_ends(&found(51, id, None), NOW).is_none());
+    let loss = Loss { kept: [(5, 51)].into(), ..Loss::default() };
+    let copy = Found {
+        revision: Some(at(9, 52)),
+        team: TeamRecord { loss: Some(loss), ..TeamRecord::default() },
+        ..found(52, id, None)
+    };
+    assert!(cache.learn_ends(&copy, NOW).is_none());
+    assert!(cache.rows.is_empty());
+}
+
+#[test]
+fn an_answered_row_is_remembered_once() {
+    let (mut cache, (id, _), row) = own_call();
+    doubts(&mut cache, &row);
+    let step = cache.confirmed(Some(at(5, 52))).unwrap();
+    cache.change(step.changes, step.makes);
+    cache.learn_ends(&found(53, id, None), NOW);
+    assert_eq!(cache.rows.len(), 1);
+}
