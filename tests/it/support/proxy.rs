@@ -120,6 +120,11 @@ impl Proxy {
         self.fault.store(fault as u8, Ordering::SeqCst);
     }
 
+    /// Holds requests back from the one with this text on.
+    pub(crate) fn hold_from(&self, text: &str) {
+        *self.awaited.lock().unwrap() = Some((text.as_bytes().to_vec(), Fault::HoldRequests));
+    }
+
     /// Changes it as soon as something with this text has gone to the server. So the fault meets
     /// the answer to that, whatever else goes on, and never keeps it from being sent.
     pub(crate) fn set_once_sent(&self, text: &str, fault: Fault) {
@@ -138,11 +143,20 @@ impl Faults {
         self.now.load(Ordering::SeqCst)
     }
 
+    /// These bytes have come from a caller.
+    fn came(&self, bytes: &[u8]) {
+        self.begin(bytes, |fault| fault == Fault::HoldRequests);
+    }
+
     /// These bytes have gone to the server.
     fn sent(&self, bytes: &[u8]) {
+        self.begin(bytes, |fault| fault != Fault::HoldRequests);
+    }
+
+    fn begin(&self, bytes: &[u8], begins_now: impl Fn(Fault) -> bool) {
         let mut awaited = self.awaited.lock().unwrap();
-        let is_it = |(text, _): &mut (Vec<u8>, Fault)| {
-            bytes.windows(text.len()).any(|part| part == &text[..])
+        let is_it = |(text, fault): &mut (Vec<u8>, Fault)| {
+            begins_now(*fault) && bytes.windows(text.len()).any(|part| part == &text[..])
         };
         if let Some((_, fault)) = awaited.take_if(is_it) {
             self.now.store(fault as u8, Ordering::SeqCst);
@@ -208,6 +222,7 @@ async fn relay(
                 return Ok(());
             }
             kept.extend_from_slice(&buffer[..read]);
+            faults.came(&buffer[..read]);
             if now() == Fault::HoldRequests as u8 {
                 held.lock().unwrap().extend_from_slice(&buffer[..read]);
             } else {

@@ -34,16 +34,17 @@ struct Operations {
 
 impl Operations {
     async fn of(gateway: &Gateway) -> Self {
-        let count = async |word: &str| {
-            let series = format!(r#"moongate_ledger_operations_total{{op="{word}",result="ok"}}"#);
-            gateway.metric(&series).await.unwrap_or_default()
-        };
         Self {
-            admit: count("admit").await,
-            dispatch: count("dispatch").await,
-            recall: count("recall").await,
-            settle: count("settle").await,
+            admit: Self::count(gateway, "admit").await,
+            dispatch: Self::count(gateway, "dispatch").await,
+            recall: Self::count(gateway, "recall").await,
+            settle: Self::count(gateway, "settle").await,
         }
+    }
+
+    async fn count(gateway: &Gateway, word: &str) -> f64 {
+        let series = format!(r#"moongate_ledger_operations_total{{op="{word}",result="ok"}}"#);
+        gateway.metric(&series).await.unwrap_or_default()
     }
 }
 
@@ -79,9 +80,20 @@ impl World {
         let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
         let proxy = Proxy::start(redis.port()).await;
         let url = format!("redis://127.0.0.1:{}", proxy.port());
-        let installation = with_one_worker(Installation::before(&firemoon))
-            .set("/ledger", json!({ "redis": { "url": url, "deadline": "20s" } }));
+        // With that life of a reservation, the sweep that follows the start is the only one in
+        // these tests. A team's operations are sent one after the other: if the answer to a sweep
+        // were held, the operation that is waited for would not be sent.
+        let ledger = json!({
+            "redis": { "url": url, "deadline": "20s" },
+            "reservation_ttl": "1h",
+        });
+        let installation = with_one_worker(Installation::before(&firemoon)).set("/ledger", ledger);
         let gateway = Gateway::serve(&installation).await;
+        wait_until("all three teams were swept and read", || async {
+            Operations::count(&gateway, "sweep").await >= 3.0
+                && Operations::count(&gateway, "snapshot").await >= 3.0
+        })
+        .await;
         assert_eq!(gateway.send(&picture().with(installation.key("design"))).await.status, 200);
         Self { redis, proxy, firemoon, installation, gateway }
     }

@@ -243,7 +243,7 @@ impl Left {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_before_the_store_knows_it_leaves_nothing() {
     let world = World::start().await;
-    let hold = async || world.proxy.set(Fault::HoldRequests);
+    let hold = async || world.proxy.hold_from("unheard-");
     let until = async |prefix: &str| {
         wait_until("they wait before Redis", || async { world.proxy.holds(prefix) > 0 }).await;
     };
@@ -309,7 +309,8 @@ async fn killed_before_settlement_it_leaves_charged_unknown_calls() {
     let world = World::start().await;
     let until = async |_: &str| {
         world.firemoon.until_held(ALL_OF_THEM).await;
-        world.proxy.set(Fault::HoldRequests);
+        // Whatever else the gateway asks of Redis is answered until then.
+        world.proxy.hold_from(by_gateways::SETTLES);
         world.firemoon.release().await;
         wait_until("one is about to be settled", || async {
             world.proxy.holds(by_gateways::SETTLES) > 0
