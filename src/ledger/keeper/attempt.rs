@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::cache::TeamCache;
 use super::context::{Context, first_due};
-use super::in_doubt::InDoubt;
 use super::operation::{Answer, Operation};
+use super::own::InDoubt;
 use super::queue::{Batch, Team};
 use super::restore;
 use super::step::{Expected, Found, Marked, Reply, Step, Verdict};

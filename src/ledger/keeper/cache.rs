@@ -7,9 +7,8 @@
 
 use std::collections::VecDeque;
 
-use super::in_doubt::InDoubt;
 use super::memory::Memory;
-use super::own::{Own, Written};
+use super::own::{InDoubt, Own, Written};
 use super::step::{Changes, Found, Past, TeamRecord};
 use super::table::{KEPT_MAX, Table};
 use super::wanted::CellName;

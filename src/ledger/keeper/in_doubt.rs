@@ -2,46 +2,47 @@
 //! were.
 
 use super::cache::TeamCache;
-use super::own::Written;
+use super::own::{InDoubt, Written};
 use super::step::{Changes, Found, Step};
-use crate::ledger::Crossing;
-use crate::ledger::machine::{Ended, Revision};
-
-/// A step whose answer was lost.
-#[derive(Debug)]
-pub(super) struct InDoubt {
-    pub(super) makes: Revision,
-    pub(super) changes: Changes,
-    pub(super) swept: Vec<Ended>,
-    pub(super) crossed: Vec<Crossing>,
-}
+use crate::ledger::Row;
+use crate::ledger::machine::Revision;
 
 impl TeamCache {
     /// Notes that the answer to a step was lost.
     pub(super) fn doubt(&mut self, step: InDoubt) {
-        self.may_have_ended(&step.changes, step.makes, true);
+        self.may_have_ended(&step.changes, step.makes);
         self.in_doubt = Some(Box::new(step));
     }
 
     /// Notes that a step was refused. It may have been sent twice, written, and lost again before
     /// it came a second time.
     pub(super) fn doubt_refused(&mut self, step: &Step) {
-        self.may_have_ended(&step.changes, step.makes, false);
+        self.may_have_ended(&step.changes, step.makes);
     }
 
     /// Notes that the calls that these changes end may have ended with them. Reading that one is
-    /// still open shows that it has not. If an earlier step would have ended it too, the later one
-    /// `is_likelier` to have done so or not.
-    fn may_have_ended(&mut self, changes: &Changes, makes: Revision, is_likelier: bool) {
+    /// still open shows that it has not. Until then a further attempt writes the same row (see
+    /// [`TeamCache::repeat_ends`]), so it does not matter which of them ended the call.
+    fn may_have_ended(&mut self, changes: &Changes, makes: Revision) {
         let kept = changes.opened.iter().filter(|(_, record)| record.unread).map(|(id, _)| id);
         for id in changes.ended.iter().chain(kept) {
             let Some(own) = self.own.get_mut(id) else { continue };
-            // If others may have swept it before, it is unknown which row it has.
-            if own.ending.is_none() || (is_likelier && own.row.is_some()) {
+            if own.ending.is_none() {
                 let row = changes.rows.iter().find(|row| row.id == *id);
                 own.row = row.map(|row| Box::new((makes, row.clone())));
+                own.ending = Some(makes);
             }
-            own.ending.get_or_insert(makes);
+        }
+    }
+
+    /// Gives the rows of calls that an earlier step may have ended the moment that they have there.
+    pub(super) fn repeat_ends(&self, rows: &mut [Row]) {
+        for row in rows {
+            if let Some(own) = self.own.get(&row.id)
+                && let Some(before) = &own.row
+            {
+                row.settled_at = before.1.settled_at;
+            }
         }
     }
 
@@ -66,7 +67,11 @@ impl TeamCache {
             };
             let has_come_to =
                 |row: &mut Box<(Revision, _)>| found.team.has_come_to(revision, row.0);
-            let own = self.own.get_mut(id).filter(|_| is_ended);
+            // Without the scopes this process could restore the row, but not its charge.
+            let has_scopes = known.is_some_and(|known| {
+                known.scopes.iter().all(|name| found.scopes.iter().any(|(read, _)| read == name))
+            });
+            let own = self.own.get_mut(id).filter(|_| is_ended && has_scopes);
             if let Some(row) = own.and_then(|own| own.row.take_if(has_come_to)) {
                 let (makes, row) = *row;
                 shown = Some(makes);

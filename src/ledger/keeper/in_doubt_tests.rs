@@ -1,11 +1,10 @@
 //! Steps whose answers were lost, and what later readings show of them.
 
 use super::*;
-use crate::ledger::Row;
 use crate::ledger::keeper::step::TeamRecord;
-use crate::ledger::machine::memory_records::{Ledger, NOW, TTL, charged, team};
-use crate::ledger::machine::{Loss, ReservationRecord};
-use crate::ledger::{Phase, ReservationId};
+use crate::ledger::machine::memory_records::{Ledger, NOW, TTL, charged, team, user};
+use crate::ledger::machine::{Ended, Loss, ReservationRecord, ScopeName, ScopeRecord};
+use crate::ledger::{Phase, ReservationId, Row, Scope};
 
 const fn at(epoch: u64, number: u64) -> Revision {
     Revision { epoch, number, name: 0 }
@@ -24,8 +23,11 @@ fn own_call() -> (TeamCache, (ReservationId, ReservationRecord), Row) {
     (cache, (id, record), row)
 }
 
+/// The call and every scope that it counts in.
 fn found(number: u64, id: ReservationId, record: Option<ReservationRecord>) -> Found {
-    Found { revision: Some(at(5, number)), calls: vec![(id, record)], ..Found::default() }
+    let names = [Scope::Team, user("ana")].map(|scope| ScopeName::from(&scope));
+    let scopes = names.map(|name| (name, ScopeRecord::default())).into();
+    Found { revision: Some(at(5, number)), calls: vec![(id, record)], scopes, ..Found::default() }
 }
 
 /// The answer to the step that ends the call with this row, and makes revision 52, is lost.
@@ -52,7 +54,7 @@ fn a_call_found_after_its_doubtful_end_goes_on() {
 
 /// Another process has written since, so the keeper's revision does not show it.
 #[test]
-fn a_row_in_doubt_is_remembered_once_its_call_is_gone() {
+fn a_doubtful_row_is_remembered_once_its_call_is_gone() {
     let (mut cache, (id, _), row) = own_call();
     doubts(&mut cache, &row);
     let shown = cache.learn_ends(&found(53, id, None), NOW).map(|step| step.swept.len());
@@ -62,9 +64,29 @@ fn a_row_in_doubt_is_remembered_once_its_call_is_gone() {
     assert!(cache.rows.is_empty());
 }
 
+/// So it does not matter which of the two has ended the call.
+#[test]
+fn a_further_attempt_at_an_end_writes_the_same_row() {
+    let (mut cache, (id, record), row) = own_call();
+    let late = row.settled_at + jiff::SignedDuration::from_millis(30);
+    let repeated = |cache: &TeamCache| {
+        let mut rows = [Row { settled_at: late, ..row.clone() }];
+        cache.repeat_ends(&mut rows);
+        rows[0].settled_at
+    };
+    assert_eq!(repeated(&cache), late);
+    doubts(&mut cache, &row);
+    assert_eq!(repeated(&cache), row.settled_at);
+    doubts(&mut cache, &Row { settled_at: late, ..row.clone() });
+    assert_eq!(repeated(&cache), row.settled_at);
+    // It was read since, and is open: there was no end.
+    cache.learn(found(53, id, Some(record)), 7, (NOW, NOW + TTL));
+    assert_eq!(repeated(&cache), late);
+}
+
 /// The answer is read to its end later: its slots are kept until then.
 #[test]
-fn a_row_in_doubt_is_remembered_while_its_answer_is_read() {
+fn a_doubtful_row_is_remembered_while_its_answer_is_read() {
     let (mut cache, (id, record), row) = own_call();
     let kept = ReservationRecord { unread: true, ..record };
     let opened = [(id, kept.clone())].into();
@@ -78,7 +100,7 @@ fn a_row_in_doubt_is_remembered_while_its_answer_is_read() {
 }
 
 #[test]
-fn a_row_in_doubt_is_not_remembered_if_others_may_have_swept() {
+fn a_row_that_others_may_have_swept_is_forgotten() {
     let (mut cache, (id, record), row) = own_call();
     doubts(&mut cache, &row);
     assert!(cache.learn_ends(&found(53, id, None), record.deadline).is_none());
@@ -93,7 +115,7 @@ fn a_row_in_doubt_is_not_remembered_if_others_may_have_swept() {
 
 /// What is read may be older than the step, or a copy that lacks it.
 #[test]
-fn a_row_in_doubt_is_not_remembered_without_its_revision() {
+fn a_doubtful_row_is_forgotten_without_its_revision() {
     let (mut cache, (id, _), row) = own_call();
     doubts(&mut cache, &row);
     assert!(cache.learn_ends(&found(51, id, None), NOW).is_none());
@@ -104,6 +126,18 @@ fn a_row_in_doubt_is_not_remembered_without_its_revision() {
         ..found(52, id, None)
     };
     assert!(cache.learn_ends(&copy, NOW).is_none());
+    assert!(cache.rows.is_empty());
+}
+
+/// Its charge could not be restored with it.
+#[test]
+fn a_doubtful_row_is_forgotten_without_its_scopes() {
+    let (mut cache, (id, _), row) = own_call();
+    doubts(&mut cache, &row);
+    let of_team = |name: &ScopeName| name.level == "team";
+    let mut is = found(53, id, None);
+    is.scopes.retain(|(name, _)| of_team(name));
+    assert!(cache.learn_ends(&is, NOW).is_none());
     assert!(cache.rows.is_empty());
 }
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::context::{Context, deadline, first_due};
-use super::in_doubt::InDoubt;
 use super::news::News;
+use super::own::InDoubt;
 use super::queue::Team;
 use super::step::{Changes, Expected, Found, Reply, Step, TeamRecord, Verdict};
 use super::wanted::Wanted;

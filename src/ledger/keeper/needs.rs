@@ -35,9 +35,11 @@ pub(super) fn wanted(operations: &[Operation], cache: &TeamCache) -> Wanted {
                 let known = cache.last_known(*id).into_iter();
                 wanted.scopes.extend(known.flat_map(|record| record.scopes.iter().cloned()));
             }
-            Operation::Dispatch { id, .. }
-            | Operation::Recall { id, .. }
-            | Operation::Abandon { id, .. } => {
+            Operation::Abandon { id, .. } => {
+                wanted.calls.insert(*id);
+                wanted.ends_of(cache.last_known(*id));
+            }
+            Operation::Dispatch { id, .. } | Operation::Recall { id, .. } => {
                 wanted.calls.insert(*id);
             }
             Operation::TopUp { top_up, .. } => {

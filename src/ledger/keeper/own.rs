@@ -1,7 +1,9 @@
-//! What this process itself has contributed to a team's records: calls and rows.
+//! What this process itself has contributed to a team's records: calls, rows, and steps that may
+//! have been written.
 
-use crate::ledger::Row;
-use crate::ledger::machine::{ReservationRecord, Revision};
+use super::step::Changes;
+use crate::ledger::machine::{Ended, ReservationRecord, Revision};
+use crate::ledger::{Crossing, Row};
 
 /// A call that this process makes.
 #[derive(Clone, Debug)]
@@ -10,7 +12,7 @@ pub(super) struct Own {
     pub(super) admitted: Revision,
     /// The first change that would have ended it and whose answer was lost.
     pub(super) ending: Option<Revision>,
-    /// The row of the last such change, as long as nobody else can have ended the call.
+    /// That change and the row of the end, if nobody else can have ended the call before.
     pub(super) row: Option<Box<(Revision, Row)>>,
 }
 
@@ -34,4 +36,13 @@ pub(super) struct Written {
     /// When the call may have ended before (see [`ReservationRecord::ending`]).
     pub(super) ending: Option<(u64, u64)>,
     pub(super) row: Row,
+}
+
+/// A step whose answer was lost: it may have been written.
+#[derive(Debug)]
+pub(super) struct InDoubt {
+    pub(super) makes: Revision,
+    pub(super) changes: Changes,
+    pub(super) swept: Vec<Ended>,
+    pub(super) crossed: Vec<Crossing>,
 }

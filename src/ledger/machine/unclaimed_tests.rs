@@ -76,7 +76,7 @@ fn what_claimed_calls_hold_is_accounted_for() {
 
 /// Its second end freed what the team and the key hold for this one.
 #[test]
-fn a_record_stays_beside_a_call_of_another_user_that_ended_twice() {
+fn a_record_stays_beside_a_call_that_ended_twice() {
     let (old, twice) = (call("ana", 5, 0), call("ben", 5, 0));
     let mut scopes = holding(&[&old.1, &twice.1]);
     for (_, record) in scopes.iter_mut().filter(|(name, _)| twice.1.scopes.contains(name)) {

@@ -91,7 +91,7 @@ impl World {
         let gateway = Gateway::serve(&installation).await;
         wait_until("all three teams were swept and read", || async {
             Operations::count(&gateway, "sweep").await >= 3.0
-                && Operations::count(&gateway, "snapshot").await >= 3.0
+                && Operations::count(&gateway, "books").await >= 3.0
         })
         .await;
         assert_eq!(gateway.send(&picture().with(installation.key("design"))).await.status, 200);

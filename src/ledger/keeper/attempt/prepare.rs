@@ -49,6 +49,7 @@ impl Attempt {
                 return (Some(reading(wanted)), None);
             }
         };
+        cache.repeat_ends(&mut work.changes.rows);
         // A call that is not overdue any more had its deadline put off, which moves no revision:
         // the keeper compares these deadlines.
         if !work.overdue.is_empty() {
