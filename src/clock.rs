@@ -60,8 +60,8 @@ impl Clock {
     }
 }
 
-/// Writes a moment to the millisecond, always with three digits: an answer to HEAD states the length
-/// of a body that is made a moment later.
+/// Writes a moment to the millisecond, always with three digits: an answer to HEAD states the
+/// length of a body that is made a moment later.
 ///
 /// # Errors
 /// The serializer's own.

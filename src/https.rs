@@ -114,8 +114,8 @@ pub fn secret_header(secret: &Secret) -> io::Result<HeaderValue> {
     Ok(value)
 }
 
-/// A pause before another attempt, at random from half of this to all: replicas that failed together
-/// do not come back together.
+/// A pause before another attempt, at random from half of this to all: replicas that failed
+/// together do not come back together.
 #[must_use]
 pub fn between_half_and_all(pause: Duration) -> Duration {
     let mut random = [0; 1];

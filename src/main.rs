@@ -15,7 +15,8 @@ fn main() -> ExitCode {
     if let Err(error) = core_dumps::forbid() {
         let _ = writeln!(
             stderr(),
-            "moongate: a crash may write the secrets to disk, core dumps cannot be forbidden: {error}"
+            "moongate: a crash may write the secrets to disk, core dumps cannot be \
+             forbidden: {error}"
         );
     }
     // The process has one TLS library, chosen here. Fails only if another was installed before,

@@ -177,7 +177,10 @@ mod tests {
 
     #[test]
     fn a_value_is_written_in_decimals_and_plain_characters() {
-        let value = serde_json::json!({ "name": "ann\u{202e}\n\u{9b}", "max": [0.000_002, 400.0, 0.025, 7, -1.5, 1e21] });
+        let value = serde_json::json!({
+            "name": "ann\u{202e}\n\u{9b}",
+            "max": [0.000_002, 400.0, 0.025, 7, -1.5, 1e21],
+        });
         let written = to_json(&value).expect("JSON");
         let numbers = "[0.000002,400.0,0.025,7,-1.5,1000000000000000000000.0]";
         assert_eq!(written, format!("{{\"max\":{numbers},\"name\":\"ann\\u202e\\n\\u009b\"}}"));

@@ -1,12 +1,13 @@
 //! The path of a request: every layer, outermost first, and why it is in that place.
 //!
 //! ```text
-//!  any caller   trace_and_count ▸ cors ▸ catch_panic ▸ answer_refusals ▸ check_request ▸ route ─────────┬▸ pages, catalogue
-//!  (Refusal → answer)                                                                                  │
-//!  known caller                                     authenticate ▸ measure_team ▸ tell_limits ─────────┼▸ account
-//!  (Authenticated<B>)                                                                                  │
-//!  paid call   authorize ▸ collect_body ▸ replay ▸ breaker ▸ admit ▸ queue ▸ swap_credential ▸ forward ─┤
-//!  its quote           authorize ▸ collect_body ▸ quote ───────────────────────────────────────────────┘
+//! any caller      trace_and_count ▸ cors ▸ catch_panic ▸ answer_refusals ▸ check_request ▸ route
+//! (Refusal → answer)  ├▸ pages, catalogue
+//! known caller        └▸ authenticate ▸ measure_team ▸ tell_limits
+//! (Authenticated<B>)      ├▸ account
+//! paid call               ├▸ authorize ▸ collect_body ▸ replay ▸ breaker ▸ admit ▸ queue
+//!                         │      ▸ swap_credential ▸ forward
+//! its quote               └▸ authorize ▸ collect_body ▸ quote
 //! ```
 //!
 //! Each layer takes the type that the one before it hands on (`Inbound → Arrival → Routed →
@@ -115,10 +116,12 @@ pub struct Parts {
     pub clock: Clock,
 }
 
+type CountedAnswer = http::Response<CountedBody>;
+
 /// Puts the stack together: the layers that every request passes, and the router.
 pub fn stack<B>(
     parts: Parts,
-) -> impl Service<Inbound<B>, Response = http::Response<CountedBody>, Error = Infallible, Future: Send>
+) -> impl Service<Inbound<B>, Response = CountedAnswer, Error = Infallible, Future: Send>
 + Clone
 + Send
 + 'static

@@ -55,8 +55,9 @@ impl Budgets {
     /// They cannot be written.
     pub fn set(figures: &[Figure]) -> Outcome<Self> {
         let mut text = String::from(
-            "# Instructions a call, held to 5 % by tests/run. Written by\n#   cargo bench --profile dev --bench instructions -- \
-             --set-budgets\n# Say in the commit what a higher one is good for.\n\n[made_with]\n",
+            "# Instructions a call, held to 5 % by tests/run. Written by\n\
+             #   cargo bench --profile dev --bench instructions -- --set-budgets\n\
+             # Say in the commit what a higher one is good for.\n\n[made_with]\n",
         );
         for (what, is) in made_with() {
             writeln!(text, "{what} = {is:?}")?;
@@ -92,7 +93,8 @@ impl Budgets {
             println!("{program:>14} {what:<36} {count:>14} {most:>10} {more:>+7.1} %");
             if more > TOLERATED {
                 over.push(format!(
-                    "{program}, {what}: {count} instructions a call, {more:.1} % above its budget, {most}"
+                    "{program}, {what}: {count} instructions a call, {more:.1} % above its \
+                     budget, {most}"
                 ));
             } else if more < -TOLERATED {
                 println!(
@@ -125,9 +127,12 @@ impl Budgets {
             }
         }
         text.push_str(
-            "What takes them:      cargo bench --profile dev --bench instructions -- --profiles FOLDER, here and on the commit\n\
-             \x20                     before, then callgrind_annotate --inclusive=yes FOLDER/callgrind.gateway (or another there)\n\
-             A new budget, if it is worth it: cargo bench --profile dev --bench instructions -- --set-budgets, and commit\n\
+            "What takes them:      cargo bench --profile dev --bench instructions -- --profiles \
+             FOLDER, here and on the commit\n\
+             \x20                     before, then callgrind_annotate --inclusive=yes \
+             FOLDER/callgrind.gateway (or another there)\n\
+             A new budget, if it is worth it: cargo bench --profile dev --bench instructions -- \
+             --set-budgets, and commit\n\
              \x20                     benches/instructions/budgets.toml with the reason",
         );
         text

@@ -41,7 +41,8 @@ fn kinds(credentials: &Credentials) -> Vec<Kind> {
         *last = b'!';
     }
     let me = format!(
-        "GET /gateway/v1/me HTTP/1.1\r\nhost: moongate.internal\r\nauthorization: Bearer {key}\r\n\r\n"
+        "GET /gateway/v1/me HTTP/1.1\r\nhost: moongate.internal\r\n\
+         authorization: Bearer {key}\r\n\r\n"
     );
     let text = String::from_utf8_lossy(&good);
     let nobody: String =

@@ -3,8 +3,8 @@
 //! Times change from machine to machine and from minute to minute; the instructions of one program
 //! on one path hardly do. So these figures can be held: [`budgets`] says what each may be. In this
 //! order: [`build`] makes the program that is counted; [`gateway`] calls it, with [`collector`] for
-//! its traces, and [`stages`] asks the ledger's store alone; `callgrind` counts, and [`rounds`] says
-//! how often. [`beside`] prints what tracing takes.
+//! its traces, and [`stages`] asks the ledger's store alone; `callgrind` counts, and [`rounds`]
+//! says how often. [`beside`] prints what tracing takes.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 #![allow(unreachable_pub, reason = "a program: nobody can reach anything in it")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures for people")]

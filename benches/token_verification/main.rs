@@ -88,9 +88,17 @@ impl Signer {
         let header = Header { kid: Some(self.name.to_owned()), ..Header::new(self.algorithm) };
         let now = jiff::Timestamp::now().as_second();
         let claims = json!({
-            "iss": ISSUER, "aud": "moongate", "iat": now, "exp": now + 3600, "sub": format!("user-{number}"), "team": "design",
-            "azp": "image-studio", "scope": "openid profile email", "email": format!("user-{number}@bench.example"),
-            "jti": format!("0b6f2d1c-5e7a-4c39-9d58-{number:012}"), "preferred_username": format!("user-{number}"),
+            "iss": ISSUER,
+            "aud": "moongate",
+            "iat": now,
+            "exp": now + 3600,
+            "sub": format!("user-{number}"),
+            "team": "design",
+            "azp": "image-studio",
+            "scope": "openid profile email",
+            "email": format!("user-{number}@bench.example"),
+            "jti": format!("0b6f2d1c-5e7a-4c39-9d58-{number:012}"),
+            "preferred_username": format!("user-{number}"),
         });
         Ok(jsonwebtoken::encode(&header, &claims, &self.private)?)
     }

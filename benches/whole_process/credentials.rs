@@ -58,9 +58,17 @@ fn team(number: usize, private: &EncodingKey) -> Outcome<Team> {
     let now = jiff::Timestamp::now().as_second();
     // As long as the tokens of real issuers are: about 700 bytes.
     let claims = json!({
-        "iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + 3600, "sub": format!("user-{number}"), "team": name,
-        "azp": "image-studio", "scope": "openid profile email", "email": format!("user-{number}@bench.example"),
-        "jti": format!("0b6f2d1c-5e7a-4c39-9d58-{number:012}"), "preferred_username": format!("user-{number}"),
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "iat": now,
+        "exp": now + 3600,
+        "sub": format!("user-{number}"),
+        "team": name,
+        "azp": "image-studio",
+        "scope": "openid profile email",
+        "email": format!("user-{number}@bench.example"),
+        "jti": format!("0b6f2d1c-5e7a-4c39-9d58-{number:012}"),
+        "preferred_username": format!("user-{number}"),
     });
     let token = jsonwebtoken::encode(&header, &claims, private)?;
     Ok(Team { name, key: GatewayKey::generate()?, token })

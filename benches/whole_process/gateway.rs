@@ -11,9 +11,10 @@ use crate::job::{FAST, SHARED_KEY, SLOW};
 use crate::outcome::Outcome;
 
 /// Every kind of limit, none of which binds; the most that the gateway takes.
-const LIMITS: &str = "{ requests_per_second: 1000000, requests_per_minute: 1000000, requests_per_hour: 1000000, \
-    requests_per_day: 1000000, requests_per_month: 1000000, concurrent: 1000000, \
-    credits_per_day: 100000000, credits_per_month: 100000000, credits_total: 100000000 }";
+const LIMITS: &str = "{ requests_per_second: 1000000, requests_per_minute: 1000000, \
+    requests_per_hour: 1000000, requests_per_day: 1000000, requests_per_month: 1000000, \
+    concurrent: 1000000, credits_per_day: 100000000, credits_per_month: 100000000, \
+    credits_total: 100000000 }";
 
 /// Where the gateway finds the others.
 pub struct Neighbours {
@@ -42,11 +43,13 @@ pub fn configure(
     let mut text = format!(
         "listen: {{ address: {listen}, workers: 1 }}\n\
          admin: {{ address: {admin} }}\n\
-         upstream:\n  base_url: http://{upstream}/api\n  keys: [{{ name: primary, secret: {{ file: firemoon-key }} }}]\n\
+         upstream:\n  base_url: http://{upstream}/api\n\
+         \x20 keys: [{{ name: primary, secret: {{ file: firemoon-key }} }}]\n\
          ledger: {{ redis: {{ url: redis://{redis} }} }}\n\
-         pricing: {{ models: {{ {FAST}: {{ per_image: 0.025 }}, {SLOW}: {{ per_image: 0.025 }} }} }}\n\
+         pricing:\n  models: {{ {FAST}: {{ per_image: 0.025 }}, {SLOW}: {{ per_image: 0.025 }} }}\n\
          telemetry: {{ logs: json, access_log: true }}\n\
-         identity:\n  issuers:\n    - issuer: {ISSUER}\n      audiences: [{AUDIENCE}]\n      algorithms: [RS256]\n\
+         identity:\n  issuers:\n    - issuer: {ISSUER}\n      audiences: [{AUDIENCE}]\n\
+         \x20     algorithms: [RS256]\n\
          \x20     jwks: {{ file: keys.json }}\n      team_claim: /team\n      teams:\n"
     );
     for team in &credentials.teams {
@@ -58,7 +61,8 @@ pub fn configure(
         let name = &team.name;
         writeln!(
             text,
-            "    - {{ id: \"{id}\", sha256: \"{hash}\", team: {name}, name: bench, user: bench, limits: {LIMITS} }}"
+            "    - {{ id: \"{id}\", sha256: \"{hash}\", team: {name}, name: bench, user: bench, \
+             limits: {LIMITS} }}"
         )?;
     }
     writeln!(text, "teams:")?;

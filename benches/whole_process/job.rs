@@ -20,8 +20,10 @@ const HEAD_END: &[u8] = b"\r\n\r\n";
 pub fn call(model: &str, credential: &str) -> Vec<u8> {
     let body = call_body();
     format!(
-        "POST /api/v1/{model} HTTP/1.1\r\nhost: moongate.internal\r\nauthorization: Bearer {credential}\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\naccept: application/json\r\nuser-agent: ai-sdk/6.0\r\n\r\n{body}",
+        "POST /api/v1/{model} HTTP/1.1\r\nhost: moongate.internal\r\n\
+         authorization: Bearer {credential}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\naccept: application/json\r\n\
+         user-agent: ai-sdk/6.0\r\n\r\n{body}",
         body.len(),
     )
     .into_bytes()
@@ -30,7 +32,10 @@ pub fn call(model: &str, credential: &str) -> Vec<u8> {
 fn call_body() -> String {
     let (before, after) = (
         r#"{"prompt":""#,
-        r#"","num_images":1,"image_size":"landscape_4_3","guidance_scale":3.5,"num_inference_steps":28,"seed":42}"#,
+        concat!(
+            r#"","num_images":1,"image_size":"landscape_4_3","guidance_scale":3.5,"#,
+            r#""num_inference_steps":28,"seed":42}"#
+        ),
     );
     let prompt = "a lighthouse on a cliff under two moons, oil on canvas, ".repeat(6);
     let prompt = &prompt[..CALL_BODY_BYTES - before.len() - after.len()];
@@ -41,7 +46,10 @@ fn call_body() -> String {
 pub fn answer_body() -> String {
     let (before, after) = (
         r#"{"images":[{"url":"https://blob.vercel-storage.com/"#,
-        r#".jpg","width":1024,"height":768,"content_type":"image/jpeg"}],"seed":123456789,"has_nsfw_concepts":[false],"timings":{"inference":2.5}}"#,
+        concat!(
+            r#".jpg","width":1024,"height":768,"content_type":"image/jpeg"}],"#,
+            r#""seed":123456789,"has_nsfw_concepts":[false],"timings":{"inference":2.5}}"#
+        ),
     );
     let name = "generations/0123456789abcdef/".repeat(16);
     let name = &name[..ANSWER_BODY_BYTES - before.len() - after.len()];
@@ -52,8 +60,10 @@ pub fn answer_body() -> String {
 pub fn good_answer() -> Vec<u8> {
     let body = answer_body();
     format!(
-        "HTTP/1.1 200 OK\r\ndate: Sun, 22 Nov 2026 12:00:00 GMT\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-         x-ratelimit-limit: 60\r\nx-ratelimit-remaining: 59\r\nx-ratelimit-reset: 1795348800\r\nx-vercel-id: fra1::bench\r\n\r\n{body}",
+        "HTTP/1.1 200 OK\r\ndate: Sun, 22 Nov 2026 12:00:00 GMT\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\
+         x-ratelimit-limit: 60\r\nx-ratelimit-remaining: 59\r\nx-ratelimit-reset: 1795348800\r\n\
+         x-vercel-id: fra1::bench\r\n\r\n{body}",
         body.len(),
     )
     .into_bytes()
@@ -61,7 +71,8 @@ pub fn good_answer() -> Vec<u8> {
 
 /// The upstream's answer to anyone else.
 pub const UNKNOWN_CALLER: &[u8] =
-    b"HTTP/1.1 401 Unauthorized\r\ncontent-type: application/json\r\ncontent-length: 27\r\n\r\n{\"error\":\"Invalid API key\"}";
+    b"HTTP/1.1 401 Unauthorized\r\ncontent-type: application/json\r\ncontent-length: 27\r\n\r\n\
+      {\"error\":\"Invalid API key\"}";
 
 /// Where the parts of a message are that was read completely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

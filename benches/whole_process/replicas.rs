@@ -81,8 +81,8 @@ impl fmt::Display for Together {
         let slowest = self.each.iter().copied().fold(f64::INFINITY, f64::min);
         write!(
             text,
-            "{} replicas on one team, {} calls at once: {all:.0} calls/s (one of them alone {:.0}), {} refused, the slowest \
-             {:.2} of the mean",
+            "{} replicas on one team, {} calls at once: {all:.0} calls/s (one of them alone \
+             {:.0}), {} refused, the slowest {:.2} of the mean",
             self.each.len(),
             self.at_once,
             self.alone,

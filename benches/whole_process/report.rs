@@ -42,7 +42,8 @@ struct Sheet<'a> {
 pub fn print(options: &Options, plan: &Plan, peers: &[Peer], measured: &[Measured], noise: &Noise) {
     let sheet = Sheet { peers, measured };
     println!(
-        "{} connections, {} teams, {} windows of {:?} per peer, {} of them at {}/s; medians (quartiles)",
+        "{} connections, {} teams, {} windows of {:?} per peer, {} of them at {}/s; \
+         medians (quartiles)",
         options.connections,
         options.teams,
         plan.rounds + plan.paced_rounds + plan.lone_rounds,

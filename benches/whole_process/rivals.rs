@@ -30,17 +30,22 @@ pub fn nginx(
     }
     let here = folder.display();
     let text = format!(
-        "daemon off;\nworker_processes 1;\nworker_rlimit_nofile 20000;\npid {here}/nginx.pid;\nerror_log stderr error;\n\
+        "daemon off;\nworker_processes 1;\nworker_rlimit_nofile 20000;\npid {here}/nginx.pid;\n\
+         error_log stderr error;\n\
          events {{ worker_connections 16384; }}\n\
-         http {{\n  access_log off;\n  client_body_temp_path {here}/nginx-body;\n  proxy_temp_path {here}/nginx-proxy;\n\
-         \x20 fastcgi_temp_path {here}/nginx-fastcgi;\n  uwsgi_temp_path {here}/nginx-uwsgi;\n  scgi_temp_path {here}/nginx-scgi;\n\
+         http {{\n  access_log off;\n  client_body_temp_path {here}/nginx-body;\n\
+         \x20 proxy_temp_path {here}/nginx-proxy;\n\
+         \x20 fastcgi_temp_path {here}/nginx-fastcgi;\n  uwsgi_temp_path {here}/nginx-uwsgi;\n\
+         \x20 scgi_temp_path {here}/nginx-scgi;\n\
          \x20 tcp_nodelay on;\n  keepalive_requests 1000000000;\n  map_hash_bucket_size 256;\n\
          \x20 map $http_authorization $team {{\n    default \"\";\n{keys}  }}\n\
          \x20 limit_req_zone $team zone=teams:1m rate=1000000r/s;\n\
-         \x20 upstream firemoon {{ server {upstream}; keepalive 128; keepalive_requests 1000000000; }}\n\
+         \x20 upstream firemoon {{\n    server {upstream};\n    keepalive 128;\n\
+         \x20   keepalive_requests 1000000000;\n  }}\n\
          \x20 server {{\n    listen {listen} backlog=4096;\n\
          \x20   if ($team = \"\") {{ return 401; }}\n\
-         \x20   location /api/v1/ {{\n      limit_req zone=teams burst=100000 nodelay;\n      proxy_pass http://firemoon;\n\
+         \x20   location /api/v1/ {{\n      limit_req zone=teams burst=100000 nodelay;\n\
+         \x20     proxy_pass http://firemoon;\n\
          \x20     proxy_http_version 1.1;\n      proxy_set_header Connection \"\";\n\
          \x20     proxy_set_header Authorization \"Bearer {SHARED_KEY}\";\n    }}\n  }}\n}}\n"
     );
@@ -61,17 +66,23 @@ pub fn nginx_lua(
 ) -> Outcome<PathBuf> {
     let (here, host, port) = (folder.display(), redis.ip(), redis.port());
     let text = format!(
-        "load_module {NGINX_MODULES}/ndk_http_module.so;\nload_module {NGINX_MODULES}/{NGINX_LUA};\n\
-         daemon off;\nworker_processes 1;\nworker_rlimit_nofile 20000;\npid {here}/nginx-lua.pid;\nerror_log stderr error;\n\
+        "load_module {NGINX_MODULES}/ndk_http_module.so;\n\
+         load_module {NGINX_MODULES}/{NGINX_LUA};\n\
+         daemon off;\nworker_processes 1;\nworker_rlimit_nofile 20000;\n\
+         pid {here}/nginx-lua.pid;\nerror_log stderr error;\n\
          events {{ worker_connections 16384; }}\n\
-         http {{\n  access_log off;\n  client_body_temp_path {here}/lua-body;\n  proxy_temp_path {here}/lua-proxy;\n\
-         \x20 fastcgi_temp_path {here}/lua-fastcgi;\n  uwsgi_temp_path {here}/lua-uwsgi;\n  scgi_temp_path {here}/lua-scgi;\n\
+         http {{\n  access_log off;\n  client_body_temp_path {here}/lua-body;\n\
+         \x20 proxy_temp_path {here}/lua-proxy;\n\
+         \x20 fastcgi_temp_path {here}/lua-fastcgi;\n  uwsgi_temp_path {here}/lua-uwsgi;\n\
+         \x20 scgi_temp_path {here}/lua-scgi;\n\
          \x20 tcp_nodelay on;\n  keepalive_requests 1000000000;\n\
          \x20 init_by_lua_block {{ redis_host, redis_port = \"{host}\", {port} }}\n\
-         \x20 upstream firemoon {{ server {upstream}; keepalive 128; keepalive_requests 1000000000; }}\n\
+         \x20 upstream firemoon {{\n    server {upstream};\n    keepalive 128;\n\
+         \x20   keepalive_requests 1000000000;\n  }}\n\
          \x20 server {{\n    listen {listen} backlog=4096;\n\
          \x20   location /api/v1/ {{\n      access_by_lua_block {{{COUNT_IN_REDIS}}}\n\
-         \x20     proxy_pass http://firemoon;\n      proxy_http_version 1.1;\n      proxy_set_header Connection \"\";\n\
+         \x20     proxy_pass http://firemoon;\n      proxy_http_version 1.1;\n\
+         \x20     proxy_set_header Connection \"\";\n\
          \x20     proxy_set_header Authorization \"Bearer {SHARED_KEY}\";\n    }}\n  }}\n}}\n"
     );
     write(folder, "nginx-lua.conf", &text)
@@ -169,13 +180,17 @@ pub fn haproxy_rs256(
     let key = write(folder, "issuer.pem", &credentials.public_pem)?;
     let identify = format!(
         "  http-request set-var(txn.token) http_auth_bearer\n\
-         \x20 http-request deny deny_status 401 unless {{ var(txn.token),jwt_header_query('$.alg') -m str RS256 }}\n\
-         \x20 http-request deny deny_status 401 unless {{ var(txn.token),jwt_payload_query('$.iss') -m str {ISSUER} }}\n\
-         \x20 http-request deny deny_status 401 unless {{ var(txn.token),jwt_payload_query('$.aud') -m str {AUDIENCE} }}\n\
+         \x20 http-request deny deny_status 401 unless \
+         {{ var(txn.token),jwt_header_query('$.alg') -m str RS256 }}\n\
+         \x20 http-request deny deny_status 401 unless \
+         {{ var(txn.token),jwt_payload_query('$.iss') -m str {ISSUER} }}\n\
+         \x20 http-request deny deny_status 401 unless \
+         {{ var(txn.token),jwt_payload_query('$.aud') -m str {AUDIENCE} }}\n\
          \x20 http-request set-var(txn.exp) var(txn.token),jwt_payload_query('$.exp','int')\n\
          \x20 http-request set-var(txn.now) date()\n\
          \x20 http-request deny deny_status 401 if {{ var(txn.exp),sub(txn.now) -m int lt 0 }}\n\
-         \x20 http-request deny deny_status 401 unless {{ var(txn.token),jwt_verify(\"RS256\",\"{}\") -m int 1 }}\n\
+         \x20 http-request deny deny_status 401 unless \
+         {{ var(txn.token),jwt_verify(\"RS256\",\"{}\") -m int 1 }}\n\
          \x20 http-request set-var(txn.team) var(txn.token),jwt_payload_query('$.team')\n",
         key.display()
     );
@@ -192,7 +207,8 @@ fn haproxy_text(listen: SocketAddr, upstream: SocketAddr, identify: &str) -> Str
          \x20 http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt 100000000 }}\n\
          \x20 http-request set-header authorization \"Bearer {SHARED_KEY}\"\n\
          \x20 default_backend firemoon\n\
-         backend counters\n  stick-table type string len 32 size 10k expire 2m store http_req_rate(60s)\n\
+         backend counters\n\
+         \x20 stick-table type string len 32 size 10k expire 2m store http_req_rate(60s)\n\
          backend firemoon\n  server firemoon {upstream}\n"
     )
 }

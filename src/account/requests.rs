@@ -60,12 +60,13 @@ const NOT_JSON: &str = "The answer is not JSON, so it cannot be shown here";
 const TOO_LARGE: &str = "The answer was too large to keep, or has given way to newer ones";
 const NOT_HERE: &str =
     "The answers together are too large to be shown at once: fetch this one by its callId";
-const NOT_KEPT: &str = "The answer is not kept: one is kept only if its caller left before it had all of it, or had sent an \
-    Idempotency-Key, and then for a limited time";
+const NOT_KEPT: &str = "The answer is not kept: one is kept only if its caller left before it had \
+                        all of it, or had sent an Idempotency-Key, and then for a limited time";
 const NOBODY_KNOWS: &str = "The gateway that made the call ended before it knew the outcome";
 const NOT_SENT: &str =
     "The call was never sent: its caller left, or its gateway ended, while it still waited";
-const TURNED_BACK: &str = "The call was sent and turned back: its caller left, or its gateway ended, while it waited to be sent again";
+const TURNED_BACK: &str = "The call was sent and turned back: its caller left, or its gateway \
+                           ended, while it waited to be sent again";
 
 /// The message for a call that was never answered.
 const fn unanswered(outcome: Outcome) -> &'static str {

@@ -283,7 +283,8 @@ const fn refuse(why: Unrotatable) -> Refusal {
         Unrotatable::Revoked => "The key is revoked",
         Unrotatable::Expired => "The key has expired",
         Unrotatable::TooMany => {
-            "Four secrets of the key are good already, each until it was promised; rotate when one of them has ended, or with overlap_seconds 0, or end them with end_older"
+            "Four secrets of the key are good already, each until it was promised; rotate when \
+             one of them has ended, or with overlap_seconds 0, or end them with end_older"
         }
     })
 }

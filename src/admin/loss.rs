@@ -85,7 +85,12 @@ impl Teams {
         match accepted {
             Ok(()) => Found::Opened,
             Err(outage) => {
-                tracing::warn!(%outage, team = %team.id, "a loss was not accepted, and the team's budgets stay closed: accept it again (moongate teams accept-loss)");
+                tracing::warn!(
+                    %outage,
+                    team = %team.id,
+                    "a loss was not accepted, and the team's budgets stay closed: accept it again \
+                     (moongate teams accept-loss)"
+                );
                 Found::Away
             }
         }

@@ -90,7 +90,11 @@ async fn accept(
             Ok((stream, from)) => return Some((stream, from.ip(), place)),
             Err(error) => {
                 if let Some(times) = failed.say() {
-                    tracing::warn!(times, %error, "the operator's listener cannot accept connections: operators wait");
+                    tracing::warn!(
+                        times,
+                        %error,
+                        "the operator's listener cannot accept connections: operators wait"
+                    );
                 }
                 tokio::time::sleep(RETRY_ACCEPT).await;
             }
@@ -129,14 +133,13 @@ fn note(ended: hyper::Result<()>) {
     }
 }
 
-type PageBody = tower_http::body::UnsyncBoxBody<Bytes, tower::BoxError>;
+type Page = Response<tower_http::body::UnsyncBoxBody<Bytes, tower::BoxError>>;
 
 /// The stack of an operator's request: a panic in a page is only that page's 500.
 fn stack(
     operator: Operator,
     from: IpAddr,
-) -> impl Service<Request<Incoming>, Response = Response<PageBody>, Error = Infallible, Future: Send>
-+ Clone {
+) -> impl Service<Request<Incoming>, Response = Page, Error = Infallible, Future: Send> + Clone {
     let panicked = |panic: Box<dyn Any + Send>| panicked(&*panic);
     let answer = move |request: Request<Incoming>| {
         let operator = operator.clone();
@@ -147,7 +150,11 @@ fn stack(
 
 fn panicked(panic: &(dyn Any + Send)) -> Answer {
     let id = RequestId::new();
-    tracing::error!(request_id = %id, panic = message(panic), "a page of the operator's listener panicked");
+    tracing::error!(
+        request_id = %id,
+        panic = message(panic),
+        "a page of the operator's listener panicked"
+    );
     let mut answer =
         body::answer(&Refusal::Internal, id.as_str(), Version::HTTP_11, Clock::system().now());
     let headers = answer.headers_mut();

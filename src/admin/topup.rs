@@ -70,7 +70,12 @@ impl Teams {
                 return Err(Refusal::LedgerUnavailable);
             }
             Err(outage @ (Outage::TimedOut | Outage::Unreachable(_))) => {
-                tracing::warn!(%outage, team = %team.id, id = %top_up.id, "it is not known whether a team was topped up: top it up again with the same id");
+                tracing::warn!(
+                    %outage,
+                    team = %team.id,
+                    id = %top_up.id,
+                    "it is not known whether a team was topped up: top it up again with the same id"
+                );
                 let after = json!({ "top_up": top_up.id.as_str(), "credits": top_up.credits });
                 return Ok(Changed {
                     subject,
@@ -95,7 +100,10 @@ impl Teams {
             },
         );
         let before = if added { sum.less(top_up.credits) } else { sum };
-        let state = |sum: Credits| json!({ "topped_up": sum, "max": configured.plus(sum), "configured": configured });
+        let state = |sum: Credits| {
+            let max = configured.plus(sum);
+            json!({ "topped_up": sum, "max": max, "configured": configured })
+        };
         let (before, mut after) = (state(before), state(sum));
         after["top_up"] = top_up.id.as_str().into();
         Ok(Changed { subject, before, after, answer })
@@ -112,7 +120,8 @@ impl Teams {
         let without = Refusal::TopUpConflict(match scope {
             Scope::Team => "The team has no prepaid budget: limits.credits_total is not configured",
             Scope::User(_) | Scope::Account(_) => {
-                "The team's users have no prepaid budget: user_limits.credits_total is not configured"
+                "The team's users have no prepaid budget: user_limits.credits_total is \
+                 not configured"
             }
             Scope::Key(_) => "The key has no prepaid budget: it has no limit credits_total",
         });

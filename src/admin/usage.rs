@@ -90,8 +90,8 @@ impl Query {
         let span = Span::read(call.query("period").unwrap_or("month"));
         if span.is_none() {
             problems.push(
-                "period must be today, week, month, year, all, a month such as 2026-11, or days such as \
-                 2026-11-01..2026-11-22"
+                "period must be today, week, month, year, all, a month such as 2026-11, or days \
+                 such as 2026-11-01..2026-11-22"
                     .to_owned(),
             );
         }

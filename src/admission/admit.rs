@@ -115,7 +115,12 @@ impl<W: AtHand> Admit<W> {
                 Err(into_refusal::refusal(statuses, binding, retry_at, at, price))
             }
             Err(outage) => {
-                tracing::debug!(request_id = %call.id, call_id = %call.call_id, %outage, "nothing could be reserved");
+                tracing::debug!(
+                    request_id = %call.id,
+                    call_id = %call.call_id,
+                    %outage,
+                    "nothing could be reserved"
+                );
                 Err(Refusal::LedgerUnavailable)
             }
         }

@@ -142,7 +142,12 @@ impl Reservation {
         match response {
             Ok(true) => return Ok(()),
             Ok(false) => {
-                tracing::warn!(%call_id, ?phase, "a call was not sent: its reservation, or the claim of its Idempotency-Key, was ended while it waited")
+                tracing::warn!(
+                    %call_id,
+                    ?phase,
+                    "a call was not sent: its reservation, or the claim of its Idempotency-Key, \
+                     was ended while it waited"
+                )
             }
             Err(outage) => {
                 tracing::debug!(%call_id, ?phase, %outage, "a call's phase could not be told")
@@ -172,7 +177,11 @@ impl Reservation {
                 (cost, listed.map(|listed| KeptSlots::new(Arc::clone(&self.manager), listed)))
             }
             Err(outage) => {
-                tracing::debug!(%outage, call_id = %end.settlement.id, "a settlement waits for the ledger");
+                tracing::debug!(
+                    %outage,
+                    call_id = %end.settlement.id,
+                    "a settlement waits for the ledger"
+                );
                 // Until it is settled the reservation keeps its slots, and by then the answer has
                 // most likely been read.
                 end.settlement.keeps_slots = false;

@@ -229,14 +229,20 @@ impl ReservationManager {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(one) = unwritten.recv(), if waiting.len() < WAITING_MAX => waiting.push_back(one),
+                Some(one) = unwritten.recv(), if waiting.len() < WAITING_MAX => {
+                    waiting.push_back(one);
+                }
                 _ = retry.tick(), if !waiting.is_empty() => self.write_once(&mut waiting).await,
             }
         }
         waiting.extend(std::iter::from_fn(|| unwritten.try_recv().ok()));
         self.write_once(&mut waiting).await;
         for Unwritten { end, .. } in waiting {
-            tracing::error!(call_id = %end.settlement.id, "a call could not be settled before the end: whoever runs then settles it as unknown");
+            tracing::error!(
+                call_id = %end.settlement.id,
+                "a call could not be settled before the end: whoever runs then settles \
+                 it as unknown"
+            );
         }
     }
 

@@ -4,20 +4,33 @@
 //! second, minute and hour, each of team, user and key. A slot of `concurrent` is free again after
 //! every end, and once the answer was read.
 //!
-//! | The call ends because | Credits | Requests | Tokens | Row |
+//! | The call | Credits | Requests | Tokens | Row |
 //! |---|---|---|---|---|
-//! | the gateway refuses it before it is admitted: malformed, no credential, a limit | none | none | none | none |
-//! | it is never sent: its caller leaves while it waits, the queue is full or the wait too long, no key can be used, no connection, the store does not take the mark | none | given back | taken | `released` |
-//! | a reused connection is closed before it accepted a byte, or the upstream says that it did not process it (RFC 9113, 8.7), and no other takes it | none | given back | taken | `released` |
-//! | it was marked as sent, not a byte went out since its connection was closed, and its replica dies while it waits for another | none | counted | taken | `refused` |
-//! | the upstream answers 2xx | by what came back | counted | taken | `charged` |
-//! | the upstream refuses it for good: 307, 308, any 4xx, its own 413 and 415 included | none | counted | taken | `refused` |
-//! | the upstream turns it back with 401, 402, 403 "suspended" or 429, and it is sent again | by its next end, and counted once | | | |
-//! | it was turned back and is not sent again, whatever the reason: no other key, the wait too long, no connection, its caller leaves, its replica dies | none | counted | taken | `refused` |
-//! | 5xx, another 3xx, no HTTP, a broken or too large answer, time-out | `pricing.on_unknown` | counted | taken | `unknown` |
-//! | its caller leaves after it was sent | as if it had stayed | | | |
-//! | its task or its replica dies before it was marked as sent | none | given back | taken | `released` |
-//! | its task or its replica dies after that | `pricing.on_unknown` | counted | taken | `unknown` |
+//! | is not admitted | none | none | none | none |
+//! | is never sent | none | given back | taken | `released` |
+//! | is sent, but not accepted | none | given back | taken | `released` |
+//! | is marked as sent, and no byte goes out | none | counted | taken | `refused` |
+//! | is answered 2xx | by what came back | counted | taken | `charged` |
+//! | is refused for good | none | counted | taken | `refused` |
+//! | is turned back, and sent again | by its next end, and counted once | | | |
+//! | is turned back, and not sent again | none | counted | taken | `refused` |
+//! | has an unknown outcome | `pricing.on_unknown` | counted | taken | `unknown` |
+//! | loses its caller after it was sent | as if it had stayed | | | |
+//! | dies before it was marked as sent | none | given back | taken | `released` |
+//! | dies after that | `pricing.on_unknown` | counted | taken | `unknown` |
+//!
+//! - Not admitted: malformed, no credential, a limit.
+//! - Never sent: its caller leaves while it waits, the queue is full or the wait too long, no key
+//!   can be used, no connection, the store does not take the mark.
+//! - Not accepted: a reused connection is closed before it accepted a byte, or the upstream says
+//!   that it did not process the call (RFC 9113, 8.7), and no other connection takes it.
+//! - No byte goes out: its connection was closed, and its replica dies while the call waits for
+//!   another.
+//! - Refused for good: 307, 308, any 4xx, the gateway's own 413 and 415 included.
+//! - Turned back: 401, 402, 403 "suspended" or 429. It is not sent again, whatever the reason: no
+//!   other key, the wait too long, no connection, its caller leaves, its replica dies.
+//! - Unknown outcome: 5xx, another 3xx, no HTTP, a broken or too large answer, time-out.
+//! - Dies: its task or its replica ends without settling it.
 //!
 //! A call is marked as sent with its admission, when nothing keeps its first byte from going out at
 //! once (see [`super::AtHand`]); else just before that byte. In the ledger a mark that was taken

@@ -41,7 +41,11 @@ impl KeptSlots {
         let mut freeing = async move {
             if let Err(outage) = ledger.release_slots(listed.team(), listed.id()).await {
                 // The deadline is no longer put off, so the sweep frees them.
-                tracing::debug!(%outage, call_id = %listed.id(), "the slots of an answer are left to the sweep");
+                tracing::debug!(
+                    %outage,
+                    call_id = %listed.id(),
+                    "the slots of an answer are left to the sweep"
+                );
             }
         }
         .boxed();

@@ -79,7 +79,10 @@ impl FailuresInARow {
             // The store has lost writes, and every team must be visited so that this replica
             // restores what it knows.
             Err(Outage::Lost) => {
-                tracing::debug!(%team, "a team's budgets are closed: its store was lost, or is new");
+                tracing::debug!(
+                    %team,
+                    "a team's budgets are closed: its store was lost, or is new"
+                );
             }
             Err(outage) => {
                 tracing::debug!(%outage, %team, "a team's reservations could not be looked after");
@@ -102,7 +105,14 @@ async fn sweep(ledger: &dyn Ledger, team: &TeamId) -> Result<(), Outage> {
     let swept = ledger.sweep(team).await?;
     if swept != Swept::default() {
         let Swept { released, refused, unknown } = swept;
-        tracing::warn!(%team, released, refused, unknown, "calls that nobody settled in time were settled: the replica that made them has probably died");
+        tracing::warn!(
+            %team,
+            released,
+            refused,
+            unknown,
+            "calls that nobody settled in time were settled: the replica that made them has \
+             probably died"
+        );
     }
     Ok(())
 }

@@ -108,9 +108,18 @@ impl<F: Future<Output = Result<Answer, Infallible>>> Future for CatchPanicFuture
         let this = self.project();
         this.inner.poll(cx).map(|caught| {
             caught.unwrap_or_else(|panic| {
-                tracing::error!(request_id = %this.id, panic = message(&*panic), "a request panicked");
+                tracing::error!(
+                    request_id = %this.id,
+                    panic = message(&*panic),
+                    "a request panicked"
+                );
                 this.record.facts().refusal = Some(Refusal::Internal.kind());
-                Ok(body::answer(&Refusal::Internal, this.id.as_str(), *this.version, this.clock.now()))
+                Ok(body::answer(
+                    &Refusal::Internal,
+                    this.id.as_str(),
+                    *this.version,
+                    this.clock.now(),
+                ))
             })
         })
     }

@@ -37,8 +37,9 @@ pub(super) fn bound_connections(configured: usize) -> usize {
     bound
 }
 
-const LOWERED: &str = "limits.connections_max is lowered: it needs two file descriptors for each connection; raise their limit \
-                       (ulimit -n) or set limits.connections_max lower";
+const LOWERED: &str = "limits.connections_max is lowered: it needs two file descriptors for each \
+                       connection; raise their limit (ulimit -n) or set limits.connections_max \
+                       lower";
 
 /// A bound slightly below the configured one does not matter.
 const fn is_far_below(bound: usize, configured: usize) -> bool {
@@ -59,9 +60,10 @@ fn soft_limit(limits: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    const LIMITS: &str = "Limit                     Soft Limit           Hard Limit           Units     \n\
-                          Max processes             unlimited            unlimited            processes \n\
-                          Max open files            1024                 524288               files     \n";
+    const LIMITS: &str = "\
+        Limit                     Soft Limit           Hard Limit           Units     \n\
+        Max processes             unlimited            unlimited            processes \n\
+        Max open files            1024                 524288               files     \n";
 
     #[test]
     fn two_descriptors_per_connection_and_a_reserve_fit_the_limit() {

@@ -109,7 +109,11 @@ async fn drain(
     shutdown: ShutdownSettings,
     signals: &mut Signals,
 ) -> usize {
-    tracing::info!(delay = ?shutdown.delay, grace = ?shutdown.grace, "stopping: not ready any more");
+    tracing::info!(
+        delay = ?shutdown.delay,
+        grace = ?shutdown.grace,
+        "stopping: not ready any more"
+    );
     readiness.drain();
     drain.leave();
     wait(shutdown.delay, signals).await;
@@ -153,7 +157,10 @@ fn serve_operator(acquired: &Acquired, stop: CancellationToken) -> io::Result<Jo
 async fn join_workers(workers: Vec<JoinHandle<()>>, signals: &mut Signals) {
     tokio::select! {
         () = ended(workers) => {}
-        () = signals.received() => tracing::error!("stopped by a second signal before every call was settled: whoever runs then settles the rest as unknown"),
+        () = signals.received() => tracing::error!(
+            "stopped by a second signal before every call was settled: whoever runs then settles \
+             the rest as unknown"
+        ),
     }
 }
 

@@ -11,7 +11,10 @@ use crate::store::UnusableSettings;
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
     /// An address is in use, or not ours.
-    #[error("{listener} cannot listen on {address}: {error}; `{}` says where it listens", listener.key())]
+    #[error(
+        "{listener} cannot listen on {address}: {error}; `{}` says where it listens",
+        listener.key()
+    )]
     Address {
         /// The listener.
         listener: Listener,

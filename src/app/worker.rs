@@ -67,7 +67,9 @@ async fn work(
     tokio::spawn(parts.upstream_client.clone().tend(parts.upstream.clone(), done.clone()));
     tokio::select! {
         () = server::serve(listener, stack(parts), server) => {}
-        _ = &mut keeping => return tracing::error!("a worker failed while it looked after its calls: the gateway stops"),
+        _ = &mut keeping => return tracing::error!(
+            "a worker failed while it looked after its calls: the gateway stops"
+        ),
     }
     // Open calls hand over their reservations when dropped, so that the manager settles them.
     cut.cancel();

@@ -19,8 +19,8 @@ fn listed(body: &str, fields: &Fields) -> Vec<(String, String, &'static str)> {
 fn ids_are_found_in_whatever_shape_the_list_has() {
     for list in [
         r#"[{"id":"flux/dev","pricing":{"credits":0.025}},{"id":"nano-banana"}]"#,
-        r#"{"models":[{"_id":17,"modelId":"flux/dev"},{"_id":18,"modelId":"nano-banana"}],"total":2}"#,
-        r#"{"data":{"models":[{"endpoint":"/api/v1/flux/dev"},{"endpoint":"/api/v1/nano-banana"}]}}"#,
+        r#"{"models":[{"_id":17,"modelId":"flux/dev"},{"_id":18,"modelId":"nano-banana"}],"n":2}"#,
+        r#"{"data":{"models":[{"endpoint":"/api/v1/flux/dev"},{"endpoint":"/v1/nano-banana"}]}}"#,
         r#"{"flux/dev":{"price":1},"nano-banana":{"price":2}}"#,
         r#"["flux/dev","nano-banana"]"#,
         r#"{"image":[{"slug":"flux/dev"}],"video":[{"slug":"nano-banana"}]}"#,
@@ -68,7 +68,10 @@ fn prices_are_found_in_likely_places() {
             "{entry}"
         );
     }
-    let video = r#"{"kling/kling-2-1-master":{"price":0.28,"category":"video"},"a":{"price":1,"per":"request"}}"#;
+    let video = r#"{
+        "kling/kling-2-1-master": {"price": 0.28, "category": "video"},
+        "a": {"price": 1, "per": "request"}
+    }"#;
     let expected = [("a", "1", "per_call"), ("kling/kling-2-1-master", "0.28", "per_second")];
     assert_eq!(
         listed(video, &Fields::default()),
@@ -98,7 +101,10 @@ fn the_configuration_may_say_where_they_stand() {
         price: place("/billing/eur"),
         unit: place("/billing/for"),
     };
-    let entry = r#"{"id":"x","price":9,"unit":"image","meta":{"ref":"flux/dev"},"billing":{"eur":"0.02","for":"call"}}"#;
+    let entry = r#"{
+        "id": "x", "price": 9, "unit": "image",
+        "meta": {"ref": "flux/dev"}, "billing": {"eur": "0.02", "for": "call"}
+    }"#;
     let expected = [("flux/dev".to_owned(), "0.02".to_owned(), "per_call")];
     assert_eq!(listed(&format!("[{entry}]"), &fields), expected);
 }

@@ -152,7 +152,9 @@ fn as_json(examined: &Examination, trouble: Option<&str>) -> Value {
     let checks: Vec<Value> = examined
         .findings
         .iter()
-        .map(|Finding { what, passed, detail }| json!({ "check": what, "passed": passed, "detail": detail }))
+        .map(|Finding { what, passed, detail }| {
+            json!({ "check": what, "passed": passed, "detail": detail })
+        })
         .collect();
     match &examined.verdict {
         Ok((principal, _)) => json!({

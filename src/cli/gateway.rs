@@ -127,7 +127,8 @@ impl Gateway {
     fn read(&self, body: &[u8]) -> Result<Page, Ended> {
         let unreadable = |_| {
             Ended::Failed(format!(
-                "what answers at {} is no gateway: it gave no JSON; --admin must be the address of the operator's listener",
+                "what answers at {} is no gateway: it gave no JSON; --admin must be the address \
+                 of the operator's listener",
                 self.admin
             ))
         };
@@ -154,12 +155,14 @@ impl Gateway {
         })?
         .map_err(|unanswered| match unanswered {
             Unanswered::NotReached(why) => Ended::Failed(format!(
-                "no gateway can be reached at {}: {why}; --admin must be the address of its operator's listener",
+                "no gateway can be reached at {}: {why}; --admin must be the address of its \
+                 operator's listener",
                 self.admin
             )),
-            Unanswered::Sent(why) => {
-                Ended::Unclear(format!("the gateway at {} was asked and did not answer: {why}", self.admin))
-            }
+            Unanswered::Sent(why) => Ended::Unclear(format!(
+                "the gateway at {} was asked and did not answer: {why}",
+                self.admin
+            )),
         })?;
         if status.is_success() { Ok(body) } else { Err(refused(status, &body)) }
     }
@@ -171,7 +174,8 @@ impl Gateway {
             })?,
             None => std::env::var(TOKEN_VARIABLE).map_err(|_| {
                 Ended::Misused(format!(
-                    "an operator's token is needed: --token-file FILE, or the environment variable {TOKEN_VARIABLE}"
+                    "an operator's token is needed: --token-file FILE, or the environment \
+                     variable {TOKEN_VARIABLE}"
                 ))
             })?,
         };
@@ -290,7 +294,8 @@ fn refused(status: StatusCode, body: &[u8]) -> Ended {
     // Without operators a gateway has no such pages.
     let hint = match &*refused.code {
         "route_not_found" => {
-            "\n  its configuration names no operators (admin.tokens), or it is another version of the gateway"
+            "\n  its configuration names no operators (admin.tokens), or it is another version \
+             of the gateway"
         }
         _ => "",
     };

@@ -28,7 +28,12 @@ pub struct Healthcheck {
     #[arg(long)]
     live: bool,
     /// How long to wait, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=60))]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 2,
+        value_parser = clap::value_parser!(u64).range(1..=60)
+    )]
     timeout: u64,
 }
 

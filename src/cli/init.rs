@@ -72,7 +72,8 @@ impl Init {
         )?;
         writeln!(
             out,
-            "  ops-token         your token for the commands; ops-token.sha256 is what the gateway knows of it"
+            "  ops-token         your token for the commands; ops-token.sha256 is what the \
+             gateway knows of it"
         )?;
         let at = |name: &str| self.folder.join(name).display().to_string();
         writeln!(out, "\nRun it, each in a terminal of its own:\n")?;

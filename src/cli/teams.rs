@@ -88,7 +88,12 @@ struct Topup {
 #[derive(Debug, Args)]
 struct AcceptLoss {
     /// The team
-    #[arg(value_name = "TEAM", value_parser = name, required_unless_present = "all", conflicts_with = "all")]
+    #[arg(
+        value_name = "TEAM",
+        value_parser = name,
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
     team: Option<String>,
     /// Every team whose budgets are closed
     #[arg(long)]

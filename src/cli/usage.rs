@@ -216,8 +216,8 @@ fn lost(report: &Value) -> Result<(), Ended> {
             if count.as_u64().is_some_and(|count| count > 0) {
                 writeln!(
                     std::io::stderr(),
-                    "Team {team}: {count} rows of calls that {kind}, settled until {}, gave way to newer ones \
-                     (ledger.rows_max); the sums have them",
+                    "Team {team}: {count} rows of calls that {kind}, settled until {}, gave way \
+                     to newer ones (ledger.rows_max); the sums have them",
                     text(until)
                 )?;
             }

@@ -8,7 +8,8 @@ use http::uri::Authority;
 /// password.
 const HOST: &str = "must name a host such as example.com, 192.0.2.1 or [2001:db8::1]";
 const PORT: &str = "must have a port from 1 to 65535 after the colon";
-const PATH: &str = "must have a plain path: no empty, . or .. segments, no backslashes, nothing encoded that divides paths";
+const PATH: &str = "must have a plain path: no empty, . or .. segments, no backslashes, nothing \
+                    encoded that divides paths";
 
 /// Checks that host and port of an address are usable.
 ///

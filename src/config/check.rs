@@ -272,9 +272,10 @@ fn page_address(text: &str) -> Result<Uri, &'static str> {
 fn web_address(text: &str) -> Result<Uri, &'static str> {
     let uri = any_address(text)?;
     match uri.scheme_str() {
-        Some("http") if !is_this_machine(uri.host().unwrap_or_default()) => Err(
-            "must begin with https://; http:// is only for this machine (localhost, 127.0.0.1, [::1])",
-        ),
+        Some("http") if !is_this_machine(uri.host().unwrap_or_default()) => {
+            Err("must begin with https://; http:// is only for this machine (localhost, \
+                 127.0.0.1, [::1])")
+        }
         Some(_) | None => Ok(uri),
     }
 }

@@ -46,7 +46,11 @@ mod tests {
 
     #[test]
     fn limits_parse_as_in_the_file_with_every_problem_reported() {
-        let text = r#"{"requests_per_day":100,"credits_per_month":{"limit":"2.5","shadow":true},"concurrent":2}"#;
+        let text = r#"{
+            "requests_per_day": 100,
+            "credits_per_month": {"limit": "2.5", "shadow": true},
+            "concurrent": 2
+        }"#;
         let limits = read_limits(text).expect("limits");
         assert_eq!(
             limits.get(LimitKind::RequestsPerDay),

@@ -173,7 +173,12 @@ impl Replay {
         let claim = claimed.claim().ok_or(Refusal::Internal)?;
         let begun = self.replays.begin(claim, (self.times)().wait + MARGIN).await;
         begun.map_err(|outage| {
-            tracing::debug!(request_id = %claim.request_id, call_id = %claim.id, %outage, "an idempotency key could not be claimed");
+            tracing::debug!(
+                request_id = %claim.request_id,
+                call_id = %claim.id,
+                %outage,
+                "an idempotency key could not be claimed"
+            );
             Refusal::LedgerUnavailable
         })
     }
@@ -217,7 +222,11 @@ impl Replay {
                 credit_headers(&mut writer, &snapshot.statuses, Credits::ZERO);
             }
             Err(outage) => {
-                tracing::debug!(request_id = %call.id, %outage, "an answer is given again without how limits stand");
+                tracing::debug!(
+                    request_id = %call.id,
+                    %outage,
+                    "an answer is given again without how limits stand"
+                );
                 credit_headers(&mut writer, &[], Credits::ZERO);
             }
         }

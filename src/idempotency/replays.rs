@@ -152,7 +152,12 @@ impl Replays {
         };
         let outcome = Outcome { team, claim, kept };
         if let Err(outage) = self.write(&outcome).await {
-            tracing::debug!(%outage, request_id = %id, %call_id, "an outcome waits to be remembered");
+            tracing::debug!(
+                %outage,
+                request_id = %id,
+                %call_id,
+                "an outcome waits to be remembered"
+            );
             let waiting = Waiting::new(outcome, &self.0.buffer);
             self.keep_in_background(waiting, RETRIED_EVERY, &Handle::current());
         }
@@ -220,7 +225,12 @@ impl Replays {
         let replays = self.clone();
         let released = async move {
             if let Err(outage) = replays.0.store.release(&claim).await {
-                tracing::debug!(%outage, request_id = %claim.request_id, call_id = %claim.id, "an idempotency key could not be given back");
+                tracing::debug!(
+                    %outage,
+                    request_id = %claim.request_id,
+                    call_id = %claim.id,
+                    "an idempotency key could not be given back"
+                );
             }
         };
         self.0.tracker.spawn_on(released, runtime);
@@ -231,7 +241,12 @@ impl Replays {
         let replays = self.clone();
         let lost = async move {
             if let Err(outage) = replays.0.store.mark_lost(&claim).await {
-                tracing::debug!(%outage, request_id = %claim.request_id, call_id = %claim.id, "a lost call could not be given up");
+                tracing::debug!(
+                    %outage,
+                    request_id = %claim.request_id,
+                    call_id = %claim.id,
+                    "a lost call could not be given up"
+                );
             }
         };
         self.0.tracker.spawn_on(lost, runtime);
@@ -252,7 +267,11 @@ impl Replays {
             // Never closed.
             let _turn = self.0.turns.acquire().await;
             let Err(outage) = self.write(waiting.outcome()).await else { return waiting.kept() };
-            tracing::debug!(%outage, request_id = %waiting.outcome().kept.request_id, "an outcome waits to be kept");
+            tracing::debug!(
+                %outage,
+                request_id = %waiting.outcome().kept.request_id,
+                "an outcome waits to be kept"
+            );
             pause = RETRIED_EVERY;
         }
     }

@@ -221,8 +221,10 @@ mod tests {
 
     #[test]
     fn answers_stored_before_calls_had_ids_can_still_be_replayed() {
-        let head =
-            br#"{"request_id":"r-1","status":200,"headers":[["x-credits-cost","0.025"]],"cost":0.025,"empty":false}"#;
+        let head = br#"{
+            "request_id": "r-1", "status": 200, "headers": [["x-credits-cost", "0.025"]],
+            "cost": 0.025, "empty": false
+        }"#;
         let kept = StoredResponse::read(head, Some(Bytes::from_static(b"{}"))).unwrap();
         assert_eq!((&kept.call, kept.summary()), (&None, None));
         assert!(!kept.replayed().unwrap().headers().contains_key(X_CALL_ID));

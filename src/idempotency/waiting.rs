@@ -35,7 +35,11 @@ impl Waiting {
         if bytes > 0 && room.is_none() {
             outcome.kept.body = None;
             let (team, call_id) = (&outcome.team, outcome.call_id());
-            tracing::warn!(%team, call_id, "no room for an answer that waits to be kept: its outcome is kept without it");
+            tracing::warn!(
+                %team,
+                call_id,
+                "no room for an answer that waits to be kept: its outcome is kept without it"
+            );
         }
         Self { outcome, is_kept: false, _room: room }
     }

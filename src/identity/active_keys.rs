@@ -158,7 +158,11 @@ impl ActiveKeys {
         for key in registry.keys() {
             let id = &key.record.id;
             if configured.contains_key(id) {
-                tracing::warn!(%id, "a key id is in the configuration and in the store: the configuration's key counts");
+                tracing::warn!(
+                    %id,
+                    "a key id is in the configuration and in the store: the \
+                     configuration's key counts"
+                );
             } else if let Ok(known) = KnownKey::of_store(key, teams) {
                 keys.insert(id.clone(), Arc::new(known.counting_on(before)));
             }

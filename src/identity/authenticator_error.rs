@@ -29,7 +29,8 @@ pub enum AuthenticatorError {
     IssuerTwice(Arc<str>),
     /// The machine's certificate authorities cannot be read, and an issuer needs https.
     #[error(
-        "the issuer {issuer}: no certificate authority is trusted on this machine, and it has no ca_file: {error}"
+        "the issuer {issuer}: no certificate authority is trusted on this machine, and it has no \
+         ca_file: {error}"
     )]
     Trust {
         /// The issuer.

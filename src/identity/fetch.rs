@@ -48,7 +48,8 @@ pub enum FetchError {
     Discovery,
     /// The discovery document is another issuer's (OpenID Connect Discovery 1.0, section 4.3).
     #[error(
-        "the discovery document is of another issuer: configured is {configured:?}, it says {found:?}"
+        "the discovery document is of another issuer: configured is {configured:?}, \
+         it says {found:?}"
     )]
     AnotherIssuer {
         /// The issuer of the configuration.

@@ -218,7 +218,11 @@ impl IssuerKeys {
             } else {
                 "its tokens are answered 503 until it can be read"
             };
-            tracing::warn!(issuer = &*self.issuer, %error, "the key set could not be read; {stands}");
+            tracing::warn!(
+                issuer = &*self.issuer,
+                %error,
+                "the key set could not be read; {stands}"
+            );
         });
         observer.refreshed(&self.issuer, if taken.is_ok() { OK } else { FAILED });
         taken
@@ -231,7 +235,8 @@ impl IssuerKeys {
             self.keys.replace(None);
             tracing::error!(
                 issuer = &*self.issuer,
-                "the issuer's keys are older than max_stale: its tokens are answered 503 until they can be read again"
+                "the issuer's keys are older than max_stale: its tokens are answered 503 until \
+                 they can be read again"
             );
         }
     }

@@ -76,7 +76,8 @@ impl fmt::Display for Unused {
             Self::Kid => "its kid is no text",
             Self::Algorithm => "its alg is none that is accepted, or none for its kty and crv",
             Self::Weak => {
-                "it is an RSA key of less than 2048 or more than 8192 bits, of a bad exponent, or of a broken generator"
+                "it is an RSA key of less than 2048 or more than 8192 bits, of a bad exponent, \
+                 or of a broken generator"
             }
             Self::Malformed => "a part of it is missing or malformed",
             Self::Twice => "it is listed before",

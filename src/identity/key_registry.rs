@@ -253,14 +253,24 @@ mod tests {
         assert_eq!(registry.suspension(&TeamId::parse("growth").expect("a team")), None);
     }
 
+    /// A key as it stands in the store.
+    fn written_key(name: &str, revoked_at: &str) -> String {
+        let made_at = "2026-11-22T14:26:08Z";
+        let sha256 = "41ba696bc2822924f7cba0ce211bfddfe653ceb3c981255a1775bebf110bf42d";
+        let secret = format!(r#"{{"sha256":"{sha256}","made_at":"{made_at}","ends_at":null}}"#);
+        format!(
+            r#"{{
+                "team": "design", "name": "{name}", "user": null, "models": null, "limits": {{}},
+                "secrets": [{secret}], "created_at": "{made_at}", "created_by": "ops",
+                "expires_at": null, "revoked_at": {revoked_at}
+            }}"#
+        )
+    }
+
     #[test]
     fn an_entry_that_did_not_change_is_not_read_again() {
         let entry = |name: &str| {
-            let secret = r#"{"sha256":"41ba696bc2822924f7cba0ce211bfddfe653ceb3c981255a1775bebf110bf42d","made_at":"2026-11-22T14:26:08Z","ends_at":null}"#;
-            let text = format!(
-                r#"{{"team":"design","name":"{name}","user":null,"models":null,"limits":{{}},"secrets":[{secret}],"created_at":"2026-11-22T14:26:08Z","created_by":"ops","expires_at":null,"revoked_at":null}}"#
-            );
-            vec![("key:k7Qp2mZr9aBc".to_owned(), text.into_bytes())]
+            vec![("key:k7Qp2mZr9aBc".to_owned(), written_key(name, "null").into_bytes())]
         };
         let first =
             KeyRegistry::read(entry("ci"), &KeyRegistry::default(), |_| Ok(Limits::default()));
@@ -272,13 +282,8 @@ mod tests {
     /// A registry where a key is no longer revoked has lost an entry as well.
     #[test]
     fn a_store_that_lacks_known_entries_has_lost_them() {
-        let entry = |revoked_at: &str| {
-            let secret = r#"{"sha256":"41ba696bc2822924f7cba0ce211bfddfe653ceb3c981255a1775bebf110bf42d","made_at":"2026-11-22T14:26:08Z","ends_at":null}"#;
-            format!(
-                r#"{{"team":"design","name":"ci","user":null,"models":null,"limits":{{}},"secrets":[{secret}],"created_at":"2026-11-22T14:26:08Z","created_by":"ops","expires_at":null,"revoked_at":{revoked_at}}}"#
-            )
-        };
-        let (good, revoked) = (entry("null"), entry(r#""2026-11-23T10:00:00Z""#));
+        let good = written_key("ci", "null");
+        let revoked = written_key("ci", r#""2026-11-23T10:00:00Z""#);
         let suspended = Suspension { team: true, users: BTreeSet::new() }.written();
         let known = read(&[("key:k7Qp2mZr9aBc", revoked.as_bytes()), ("team:design", &suspended)]);
         let lost = |entries: &[(&str, &[u8])]| {

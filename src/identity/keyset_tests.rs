@@ -223,9 +223,9 @@ fn a_key_may_name_its_algorithm_by_the_curve() {
     let ignored = parse(&keys).expect("set").ignored().to_string();
     assert_eq!(
         ignored,
-        "\"r\": its use or key_ops says that it does not check signatures; \"w\\u{202e}\": its alg is none that is \
-         accepted, or none for its kty and crv; \"o\": it is listed before; one without a kid: it shows a private part, or \
-         is symmetric"
+        "\"r\": its use or key_ops says that it does not check signatures; \"w\\u{202e}\": its \
+         alg is none that is accepted, or none for its kty and crv; \"o\": it is listed before; \
+         one without a kid: it shows a private part, or is symmetric"
     );
     let many: Vec<Value> = (0..12).map(|_| with(rsa_key(), "use", json!("enc"))).collect();
     assert!(parse(&many).expect_err("none").to_string().ends_with("; and 4 more"));

@@ -165,7 +165,8 @@ fn times(token: &Unverified<'_>) -> String {
     let claims = ["exp", "nbf", "iat"]
         .map(|name| format!("{name} is {}", described(token.claims.at(&format!("/{name}")))));
     format!(
-        "exp must be a time, nbf and iat must be when they are there, and iat with max_token_age; {}",
+        "exp must be a time, nbf and iat must be when they are there, and iat with max_token_age; \
+         {}",
         claims.join(", ")
     )
 }
@@ -190,7 +191,8 @@ fn team_unknown(token: &Unverified<'_>, issuer: &Issuer) -> String {
 fn user_unknown(token: &Unverified<'_>, path: &ClaimPath) -> String {
     let found = described(token.claims.at(path.as_str()));
     format!(
-        "{} is {found}; a user is a text of 1 to 256 bytes without control characters, and no gateway key's name",
+        "{} is {found}; a user is a text of 1 to 256 bytes without control characters, and no \
+         gateway key's name",
         path.as_str()
     )
 }

@@ -97,7 +97,8 @@ impl RegistrySync {
             // Logged only now, since this is retried while the store fails.
             tracing::error!(
                 entries = brought,
-                "the store has lost keys or suspensions: what this replica knew of them was written back"
+                "the store has lost keys or suspensions: what this replica knew of them was \
+                 written back"
             );
             (version, entries) = store.read().await?;
         }
@@ -123,7 +124,11 @@ impl RegistrySync {
             let looked = self.look(store).await;
             match &looked {
                 Err(outage) if answered => {
-                    tracing::warn!(%outage, "keys and suspensions cannot be read from the store: those that are known stay in force");
+                    tracing::warn!(
+                        %outage,
+                        "keys and suspensions cannot be read from the store: those that are known \
+                         stay in force"
+                    );
                 }
                 Ok(()) if !answered => {
                     tracing::info!("keys and suspensions can be read from the store again")

@@ -141,7 +141,11 @@ impl Throttle {
         if failures > u128::from(settings.failures) {
             held.forgotten = now;
             held.refused_until = now + settings.refuse_for;
-            tracing::warn!(from = %network, whose = self.0.whose, "too many credentials failed: its failures are refused for a while");
+            tracing::warn!(
+                from = %network,
+                whose = self.0.whose,
+                "too many credentials failed: its failures are refused for a while"
+            );
             Answered::Refused(settings.refuse_for)
         } else if failures * 2 > u128::from(settings.failures) {
             Answered::Slowly

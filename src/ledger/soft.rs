@@ -21,7 +21,16 @@ pub(super) fn report(observer: &dyn Observer, team: &TeamId, crossings: &[Crossi
     for crossing in crossings {
         let Crossing { soft, max, used, reserved, .. } = crossing;
         let (limit, whose) = (crossing.limit(), crossing.whose());
-        tracing::warn!(%team, limit, whose, %soft, %max, %used, %reserved, "a budget is nearly used up");
+        tracing::warn!(
+            %team,
+            limit,
+            whose,
+            %soft,
+            %max,
+            %used,
+            %reserved,
+            "a budget is nearly used up"
+        );
         observer.crossed(team, crossing);
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! [`asset`] is an embedded file and its answer, [`headers`] the security headers, [`team`] the
 //! page for a team, [`console`] the page for operators. The files are plain modules that the
-//! browser runs as they are, without a build step.
+//! browser runs as they are, without a build step; the libraries are small, need none either, and
+//! escape text by construction.
 //!
 //! | folder | holds |
 //! |---|---|
-//! | `vendor` | the libraries, as `vendor.mjs` fetches them: Preact and htm for elements, uPlot for charts. They are small, have no build step, and escape text by construction |
+//! | `vendor` | Preact and htm for elements, uPlot for charts, as `vendor.mjs` fetches them |
 //! | `shared` | what every page needs: style, credits, times, elements |
 //! | `team` | the team page, a file per view |
 //! | `console` | the console, a file per view |

@@ -186,7 +186,8 @@ local function note_report(operation)
       reported.left, reported.since, reported.changed = operation.remaining, now, true
     end
   elseif now >= reported.ends or operation.remaining < reported.left then
-    reported.left, reported.ends, reported.since, reported.changed = operation.remaining, ends, now, true
+    reported.left, reported.ends = operation.remaining, ends
+    reported.since, reported.changed = now, true
   end
 end
 
@@ -205,7 +206,8 @@ local full = {}
 
 local function put_waiting(operation)
   local usable = table.concat(operation.keys, ' ')
-  put(operation.id, 'W ' .. operation.team .. ' ' .. operation.weight .. ' ' .. usable, position_ttl)
+  put(operation.id,
+    'W ' .. operation.team .. ' ' .. operation.weight .. ' ' .. usable, position_ttl)
 end
 
 local function join(operation)
@@ -245,7 +247,8 @@ if joined then
   grant_waiting()
 end
 
--- The answer: calls left in each window (-1: no limit), then for each asking or waiting call a code and its arguments.
+-- The answer: calls left in each window (-1: no limit), then for each asking or waiting call a code
+-- and its arguments.
 
 local reply, items = { 1, now }, 2
 local function append(value)
@@ -301,7 +304,8 @@ local function write_windows(windows)
   for n = 1, 3 do
     local window = windows[n]
     if window.changed then
-      call('HSET', WINDOWS, window.field, text(window.starts) .. ' ' .. text(window.ends) .. ' ' .. text(window.taken))
+      call('HSET', WINDOWS, window.field,
+        text(window.starts) .. ' ' .. text(window.ends) .. ' ' .. text(window.taken))
     end
   end
 end
@@ -312,7 +316,8 @@ for _, key in pairs(keys) do
     local reported = key.reported[n]
     if reported.changed then
       local left = math.max(reported.left, 0)
-      call('HSET', WINDOWS, reported.field, text(reported.since) .. ' ' .. text(reported.ends) .. ' ' .. text(left))
+      call('HSET', WINDOWS, reported.field,
+        text(reported.since) .. ' ' .. text(reported.ends) .. ' ' .. text(left))
     end
   end
 end

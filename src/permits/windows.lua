@@ -1,14 +1,18 @@
--- Permits of the shared account: its windows and the queue for them, over all replicas. Part 1: the request and the
--- windows. queue.lua follows in the same script.
+-- Permits of the shared account: its windows and the queue for them, over all replicas. Part 1: the
+-- request and the windows. queue.lua follows in the same script.
 --
--- KEYS  1 hash: windows   2 sorted set: the queue, by virtual finish   3 hash: waiting calls and permits
---       4 sorted set: waiting calls and permits, by deadline   5 hash: teams in the queue, and under '' the virtual time
+-- KEYS  1 hash: windows
+--       2 sorted set: the queue, by virtual finish
+--       3 hash: waiting calls and permits
+--       4 sorted set: waiting calls and permits, by deadline
+--       5 hash: teams in the queue, and under '' the virtual time
 -- ARGV  1 one flat MessagePack array, written and described in redis.rs
 --
--- A window is `start end taken` (microseconds), in the fields m, d, M for the account and with ` key` appended for a
--- key. The upstream's report on a key is `since until left`, in t1, t2, t3 (up to a minute, a day, longer) and ` key`.
--- A waiting call is `W team weight key key..`; a permit is `G at key` until its replica knows of it, then `T at key`.
--- A team in the queue is `finish count`.
+-- A window is `start end taken` (microseconds), in the fields m, d, M for the account; the field of
+-- a key's window ends with a space and the key's name. The upstream's report on a key is
+-- `since until left`, in t1, t2, t3 (up to a minute, a day, longer), with the same ending.
+-- A waiting call is `W team weight key key..`; a permit is `G at key` until its replica knows of
+-- it, then `T at key`. A team in the queue is `finish count`.
 
 local WINDOWS, QUEUE, ENTRIES, DEADLINES, TEAMS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local ASK, WAIT, LEAVE = 1, 2, 3
@@ -16,18 +20,21 @@ local MINUTE, DAY = 60000000, 86400000000
 local SECOND = 1000000
 -- Added to a team's virtual finish by one call at weight 1.
 local STEP = 1000000
--- Most left-behind entries that a batch ends, and most calls it searches for one whose keys have room.
+-- Most left-behind entries that a batch ends, and most calls it searches for one whose keys have
+-- room.
 local SWEEP_MAX, SEARCH_MAX = 256, 1024
 -- Windows live longer than the longest month; the queue lives as long as it is used.
 local WINDOWS_TTL, QUEUE_TTL = 33 * 86400, 3600
 local call, match, gmatch, format = redis.call, string.match, string.gmatch, string.format
 
 local request = cmsgpack.unpack(ARGV[1])
-local fixed_now, position_ttl, known_ttl, month_start, month_end, length_max, team_length_max = unpack(request, 1, 7)
+local fixed_now, position_ttl, known_ttl, month_start, month_end, length_max, team_length_max =
+  unpack(request, 1, 7)
 local at = 7
 local time = call('TIME')
 local now = fixed_now > 0 and fixed_now or time[1] * 1000000 + time[2]
--- The caller guessed the month. If the guess is wrong nothing happens, and the caller guesses again.
+-- The caller guessed the month. If the guess is wrong nothing happens, and the caller guesses
+-- again.
 if now < month_start or now >= month_end then
   return { 0, now }
 end
@@ -55,7 +62,9 @@ local function window_of(kept, span, field, limit)
       starts, ends, taken = s, e, t
     end
   end
-  return { field = field, starts = starts, ends = ends, taken = taken, limit = limit, changed = false }
+  return {
+    field = field, starts = starts, ends = ends, taken = taken, limit = limit, changed = false,
+  }
 end
 
 local function windows_of(suffix, limits)
@@ -77,7 +86,9 @@ local function reports_of(name)
       since, ends, left = match(kept[n], '^(%d+) (%d+) (%d+)$')
       since, ends, left = since + 0, ends + 0, left + 0
     end
-    reported[n] = { field = 't' .. n .. suffix, since = since, ends = ends, left = left, changed = false }
+    reported[n] = {
+      field = 't' .. n .. suffix, since = since, ends = ends, left = left, changed = false,
+    }
   end
   return reported
 end
@@ -91,7 +102,8 @@ local NONE = { 0, 0, 0 }
 local function key_named(name, limits)
   local key = keys[name]
   if not key then
-    key = { name = name, windows = windows_of(' ' .. name, limits or NONE), reported = reports_of(name) }
+    local windows = windows_of(' ' .. name, limits or NONE)
+    key = { name = name, windows = windows, reported = reports_of(name) }
     keys[name] = key
   end
   return key

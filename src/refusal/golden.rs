@@ -30,9 +30,14 @@ macro_rules! one_of_each {
 }
 
 one_of_each! {
-    Refusal::InvalidRequest(_) => Refusal::InvalidRequest(vec!["Host is missing".to_owned(), "a \"quoted\" problem".to_owned()]),
+    Refusal::InvalidRequest(_) => Refusal::InvalidRequest(vec![
+        "Host is missing".to_owned(),
+        "a \"quoted\" problem".to_owned(),
+    ]),
     Refusal::InvalidPath => Refusal::InvalidPath,
-    Refusal::InvalidBody(_) => Refusal::InvalidBody(vec!["num_images must be a whole number from 1 to 4".to_owned()]),
+    Refusal::InvalidBody(_) => Refusal::InvalidBody(vec![
+        "num_images must be a whole number from 1 to 4".to_owned(),
+    ]),
     Refusal::CredentialMissing => Refusal::CredentialMissing,
     Refusal::OperatorTokenMissing => Refusal::OperatorTokenMissing,
     Refusal::CredentialInvalid => Refusal::CredentialInvalid,
@@ -43,12 +48,17 @@ one_of_each! {
     Refusal::ModelNotAllowedToKey(_) => Refusal::ModelNotAllowedToKey(model()),
     Refusal::TeamSuspended => Refusal::TeamSuspended,
     Refusal::TeamUnknown => Refusal::TeamUnknown,
-    Refusal::TeamAmbiguous(_) => Refusal::TeamAmbiguous(["design", "growth"].iter().filter_map(|name| TeamId::parse(name)).collect()),
+    Refusal::TeamAmbiguous(_) => Refusal::TeamAmbiguous(
+        ["design", "growth"].iter().filter_map(|name| TeamId::parse(name)).collect(),
+    ),
     Refusal::TeamNotTheirs => Refusal::TeamNotTheirs,
     Refusal::RoleNotAllowed => Refusal::RoleNotAllowed,
     Refusal::RouteNotFound => Refusal::RouteNotFound,
     Refusal::ModelUnknown(_) => Refusal::ModelUnknown(model()),
-    Refusal::ModelUnpriced { .. } => Refusal::ModelUnpriced { model: model(), nearest: ModelId::parse("flux/dev") },
+    Refusal::ModelUnpriced { .. } => Refusal::ModelUnpriced {
+        model: model(),
+        nearest: ModelId::parse("flux/dev"),
+    },
     Refusal::RequestNotFound => Refusal::RequestNotFound,
     Refusal::TeamNotFound => Refusal::TeamNotFound,
     Refusal::KeyNotFound => Refusal::KeyNotFound,
@@ -93,9 +103,13 @@ one_of_each! {
     Refusal::IdentityUnavailable => Refusal::IdentityUnavailable,
     Refusal::Draining => Refusal::Draining,
     Refusal::Overloaded => Refusal::Overloaded,
-    Refusal::UpstreamUnavailable { .. } => Refusal::UpstreamUnavailable { retry_after: Duration::from_millis(4_100) },
+    Refusal::UpstreamUnavailable { .. } => Refusal::UpstreamUnavailable {
+        retry_after: Duration::from_millis(4_100),
+    },
     Refusal::UpstreamTimeout => Refusal::UpstreamTimeout,
-    Refusal::UpstreamError { .. } => Refusal::UpstreamError { status: StatusCode::PAYLOAD_TOO_LARGE },
+    Refusal::UpstreamError { .. } => Refusal::UpstreamError {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+    },
 }
 
 fn at(text: &str) -> jiff::Timestamp {

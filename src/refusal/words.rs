@@ -15,11 +15,13 @@ impl Refusal {
         let fixed = match self {
             Self::InvalidRequest(_) => "The request is malformed",
             Self::InvalidPath => {
-                "The path must be plain: no encoded or backward slashes, dot segments or control characters"
+                "The path must be plain: no encoded or backward slashes, dot segments or \
+                 control characters"
             }
             Self::InvalidBody(_) => "Input validation failed",
             Self::CredentialMissing => {
-                "Send your credential in the header Authorization (Bearer <credential>) or in X-API-Key"
+                "Send your credential in the header Authorization (Bearer <credential>) or \
+                 in X-API-Key"
             }
             Self::OperatorTokenMissing => {
                 "Send an operator's token in the header Authorization (Bearer <token>)"
@@ -50,17 +52,22 @@ impl Refusal {
             Self::KeyConflict(why) | Self::TopUpConflict(why) => why,
             Self::BodyTimeout => "The body did not arrive in time",
             Self::MediaTypeUnsupported => {
-                "The body must be JSON and not compressed: send Content-Type: application/json and no Content-Encoding"
+                "The body must be JSON and not compressed: send Content-Type: application/json \
+                 and no Content-Encoding"
             }
             Self::HeadersTooLarge => "The headers are too large",
             Self::IdempotencyInProgress => {
-                "A call with this Idempotency-Key is still running: send it again later for its answer"
+                "A call with this Idempotency-Key is still running: send it again later \
+                 for its answer"
             }
             Self::IdempotencyLost => {
-                "The call with this Idempotency-Key was cut off and its answer is lost. It may have been executed, so it is not made again; to have it made anyway, use another key"
+                "The call with this Idempotency-Key was cut off and its answer is lost. It may \
+                 have been executed, so it is not made again; to have it made anyway, \
+                 use another key"
             }
             Self::IdempotencyMismatch => {
-                "This Idempotency-Key was used for another call: use a new key, or send what was sent before"
+                "This Idempotency-Key was used for another call: use a new key, or send what \
+                 was sent before"
             }
             Self::Internal => {
                 "The gateway failed, which is a fault of its own: tell its operators the request id"
@@ -72,27 +79,32 @@ impl Refusal {
                 "The generation service's answer was cut short or cannot be used"
             }
             Self::UpstreamKeyRejected => {
-                "The generation service refused the shared key: the operators of this gateway must renew it"
+                "The generation service refused the shared key: the operators of this gateway \
+                 must renew it"
             }
             Self::QueueFull => "Too many calls are waiting for the shared account; try again",
             Self::SharedCreditsExhausted => {
-                "The shared account has no credits left: the operators of this gateway must add some"
+                "The shared account has no credits left: the operators of this gateway \
+                 must add some"
             }
             Self::LedgerUnavailable => "The gateway's ledger does not answer now; try again",
             Self::IdentityUnavailable => {
-                "The credential cannot be checked now, because the keys for that cannot be read; try again"
+                "The credential cannot be checked now, because the keys for that cannot be \
+                 read; try again"
             }
             Self::Draining => "The gateway is stopping; try again",
             Self::Overloaded => "The gateway is overloaded; try again",
             Self::UpstreamUnavailable { .. } => {
-                "The generation service fails again and again and is not called for a moment; nothing was charged"
+                "The generation service fails again and again and is not called for a moment; \
+                 nothing was charged"
             }
             Self::UpstreamTimeout => "The generation service did not answer in time",
             Self::UpstreamError { .. } => "The generation service failed without saying why",
             Self::TeamAmbiguous(teams) => {
                 let teams = teams.iter().map(TeamId::as_str).collect::<Vec<_>>().join(", ");
                 return format!(
-                    "The credential belongs to several teams ({teams}): choose one of them with X-Moongate-Team"
+                    "The credential belongs to several teams ({teams}): choose one of them with \
+                     X-Moongate-Team"
                 );
             }
             Self::BudgetExhausted(bound) => return bound.budget_message(),
@@ -108,7 +120,9 @@ impl Refusal {
             }
             Self::IdempotencyAnswerGone(call) => {
                 return format!(
-                    "The call with this Idempotency-Key was made, but its answer is not kept any more, or was too large to keep: {call}. It is not made again; to have it made anew, use another key"
+                    "The call with this Idempotency-Key was made, but its answer is not kept any \
+                     more, or was too large to keep: {call}. It is not made again; to have it \
+                     made anew, use another key"
                 );
             }
             Self::ModelNotAllowed(model) => {
@@ -126,7 +140,8 @@ impl Refusal {
                     .map(|nearest| format!("; did you mean {nearest}?"))
                     .unwrap_or_default();
                 return format!(
-                    "Model configuration not found for {model}: the operators of this gateway have set no price for it{meant}"
+                    "Model configuration not found for {model}: the operators of this gateway \
+                     have set no price for it{meant}"
                 );
             }
             Self::MethodNotAllowed { allow } => return format!("This route takes only {allow}"),

@@ -331,7 +331,11 @@ where
                     beside.push(unmoved(true));
                 }
                 Event::Unmoved(why @ (Unmoved::Slow | Unmoved::Unread)) => {
-                    tracing::debug!(?why, "a connection was dropped: its caller does not read, or sends a head too slowly");
+                    tracing::debug!(
+                        ?why,
+                        "a connection was dropped: its caller does not read, or sends a \
+                         head too slowly"
+                    );
                     return None;
                 }
             },

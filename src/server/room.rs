@@ -82,7 +82,8 @@ impl Room {
             tracing::warn!(
                 times,
                 open = self.taken().len(),
-                "as many connections are open as may be (limits.connections_max): callers wait to be accepted"
+                "as many connections are open as may be (limits.connections_max): callers wait \
+                 to be accepted"
             );
         }
         loop {
@@ -110,7 +111,8 @@ impl Room {
             tracing::error!(
                 times,
                 %error,
-                "no file descriptor is left: callers wait to be accepted; raise the limit of open files (ulimit -n)"
+                "no file descriptor is left: callers wait to be accepted; raise the limit of open \
+                 files (ulimit -n)"
             );
         }
         self.send_idle_away();

@@ -115,7 +115,8 @@ pub(super) fn generation_failed(reason: &str) -> Answer {
 
 /// The platform's page for a path that does not exist.
 pub(super) fn not_found_page() -> Answer {
-    let page = "<!DOCTYPE html><html lang=\"en\"><head><title>404: This page could not be found.</title></head>\
+    let page = "<!DOCTYPE html><html lang=\"en\"><head>\
+        <title>404: This page could not be found.</title></head>\
         <body><h1>404</h1><h2>This page could not be found.</h2></body></html>";
     answer(StatusCode::NOT_FOUND, HTML, page.into())
 }

@@ -281,7 +281,8 @@ impl Model {
 }
 
 impl Field {
-    #[allow(clippy::cast_precision_loss)] // the bounds are small, except "any seed", which may be rounded
+    // The bounds are small, except "any seed", which may be rounded.
+    #[allow(clippy::cast_precision_loss)]
     fn parameter(&self) -> Parameter {
         let mut parameter = Parameter {
             name: self.name,

@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn an_evicting_policy_is_a_flaw_if_memory_is_bounded() {
-        let lru = "# Memory\r\nused_memory:9\r\nmaxmemory:100\r\nmaxmemory_policy:allkeys-lru\r\n# Cluster\r\ncluster_enabled:0\r\n";
+        let lru = "# Memory\r\nused_memory:9\r\nmaxmemory:100\r\nmaxmemory_policy:allkeys-lru\r\n\
+                   # Cluster\r\ncluster_enabled:0\r\n";
         assert_eq!(flaws(lru, false, false), [(Weight::Refusal, true)]);
         assert_eq!(flaws(lru, false, true), [(Weight::Warning, true)]);
         assert_eq!(

@@ -157,7 +157,9 @@ impl Pulse {
                 self.answers.fetch_add(1, Ordering::Relaxed);
                 answer
             }
-            () = self.replaced.cancelled() => Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
+            () = self.replaced.cancelled() => {
+                Err(io::Error::from(io::ErrorKind::ConnectionAborted).into())
+            }
         }
     }
 

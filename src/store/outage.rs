@@ -15,7 +15,8 @@ pub enum Outage {
     /// It answered, and has lost writes or may have: the team's budgets are closed until what they
     /// spent is known again.
     #[error(
-        "the ledger has lost writes, or may lack some that others know of: budgets are closed until that is known"
+        "the ledger has lost writes, or may lack some that others know of: budgets are closed \
+         until that is known"
     )]
     Lost,
 }

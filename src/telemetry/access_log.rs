@@ -255,12 +255,15 @@ mod tests {
     #[test]
     fn a_log_line_says_who_what_cost_and_time_spent() {
         let line = json(&ended(&id(), &Method::POST, StatusCode::OK), &facts());
-        let expected = "{\"ts\":\"2026-11-22T14:26:08.123Z\",\"level\":\"info\",\"msg\":\"request\",\"request_id\":\"r1\",\
+        let expected = "{\"ts\":\"2026-11-22T14:26:08.123Z\",\"level\":\"info\",\
+            \"msg\":\"request\",\"request_id\":\"r1\",\
             \"client\":\"192.0.2.1\",\"call_id\":\"0193a1b2c3d47e5f8a9b0c1d2e3f4a5b\",\
             \"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\"team\":\"design\",\
-            \"user\":\"alice \\\"al\\\" \\u202e\",\"credential\":\"key\",\"key_id\":\"k7Qp2mZr9aBc\",\
-            \"route\":\"/api/v1/{model}\",\"method\":\"POST\",\"status\":200,\"outcome\":\"ok\",\"model\":\"flux/dev\",\
-            \"credits\":0.025,\"bytes_in\":42,\"bytes_out\":500,\"duration_ms\":812.345,\"queue_ms\":0.000,\
+            \"user\":\"alice \\\"al\\\" \\u202e\",\"credential\":\"key\",\
+            \"key_id\":\"k7Qp2mZr9aBc\",\
+            \"route\":\"/api/v1/{model}\",\"method\":\"POST\",\"status\":200,\"outcome\":\"ok\",\
+            \"model\":\"flux/dev\",\"credits\":0.025,\"bytes_in\":42,\"bytes_out\":500,\
+            \"duration_ms\":812.345,\"queue_ms\":0.000,\
             \"upstream_ms\":800.100,\"own_ms\":0.245,\"upstream_status\":200,\
             \"upstream_key\":\"primary\"}\n";
         assert_eq!(String::from_utf8(line).expect("text"), expected);
@@ -321,8 +324,8 @@ mod tests {
         let line = text(&ended(&id(), &Method::POST, StatusCode::OK), &facts());
         assert_eq!(
             line,
-            "2026-11-22T14:26:08.123Z POST /api/v1/{model} 200 ok design/alice \\\"al\\\" \\u{202e} flux/dev 0.025 credits \
-             812.3 ms (queue 0.0, upstream 800.1, own 0.2) r1 \
+            "2026-11-22T14:26:08.123Z POST /api/v1/{model} 200 ok design/alice \\\"al\\\" \\u{202e} \
+             flux/dev 0.025 credits 812.3 ms (queue 0.0, upstream 800.1, own 0.2) r1 \
              call 0193a1b2c3d47e5f8a9b0c1d2e3f4a5b\n"
         );
     }

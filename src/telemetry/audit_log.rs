@@ -235,15 +235,16 @@ mod tests {
         let line = String::from_utf8(json(&entry)).expect("text");
         assert_eq!(
             line,
-            "{\"ts\":\"2026-11-22T14:26:08.500Z\",\"level\":\"info\",\"msg\":\"an operator made a change\",\
-             \"event\":\"admin_change\",\"request_id\":\"r1\",\"operator\":\"ops\",\"action\":\"suspend_team\",\
-             \"subject\":\"user a\\nb of team design\",\"result\":\"unknown\",\"before\":{\"suspended\":false},\
-             \"after\":{\"suspended\":true}}\n"
+            "{\"ts\":\"2026-11-22T14:26:08.500Z\",\"level\":\"info\",\
+             \"msg\":\"an operator made a change\",\"event\":\"admin_change\",\
+             \"request_id\":\"r1\",\"operator\":\"ops\",\"action\":\"suspend_team\",\
+             \"subject\":\"user a\\nb of team design\",\"result\":\"unknown\",\
+             \"before\":{\"suspended\":false},\"after\":{\"suspended\":true}}\n"
         );
         assert_eq!(
             text(&Entry { is_certain: true, ..entry }),
-            "2026-11-22T14:26:08.500Z AUDIT ops suspend_team user a\\nb of team design done {\"suspended\":false} -> \
-             {\"suspended\":true} r1\n"
+            "2026-11-22T14:26:08.500Z AUDIT ops suspend_team user a\\nb of team design done \
+             {\"suspended\":false} -> {\"suspended\":true} r1\n"
         );
         let named =
             serde_json::json!({ "name": "ci\u{202e}\u{9b}", "topped_up": Credits::from_micros(2) });

@@ -239,14 +239,23 @@ mod tests {
     #[test]
     fn an_event_is_one_json_object_with_its_fields() {
         let text = logged(Form::Json, None, || {
-            tracing::warn!(tries = 3, up = false, why = "a\nb", error = %"gone", ts = "mine", "the ledger {}", "is away");
+            tracing::warn!(
+                tries = 3,
+                up = false,
+                why = "a\nb",
+                error = %"gone",
+                ts = "mine",
+                "the ledger {}",
+                "is away"
+            );
             tracing::debug!("not said");
             tracing::info!(target: "hyper::proto", "not said either");
         });
         assert_eq!(
             text,
-            "{\"ts\":\"2026-11-22T14:26:08.500Z\",\"level\":\"warn\",\"msg\":\"the ledger is away\",\
-             \"target\":\"moongate::telemetry::logs::tests\",\"tries\":3,\"up\":false,\"why\":\"a\\nb\",\"error\":\"gone\"}\n"
+            "{\"ts\":\"2026-11-22T14:26:08.500Z\",\"level\":\"warn\",\
+             \"msg\":\"the ledger is away\",\"target\":\"moongate::telemetry::logs::tests\",\
+             \"tries\":3,\"up\":false,\"why\":\"a\\nb\",\"error\":\"gone\"}\n"
         );
     }
 

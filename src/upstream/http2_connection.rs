@@ -50,7 +50,8 @@ struct Used {
     last: Instant,
 }
 
-/// A stream for one request on a connection. Given back when the last clone of its `Arc` is dropped.
+/// A stream for one request on a connection. Given back when the last clone of its `Arc` is
+/// dropped.
 pub(super) struct Http2Stream {
     connection: Arc<Http2Connection>,
     freed: Arc<Notify>,

@@ -198,7 +198,12 @@ fn outcome(span: &mut Span, received: &Result<Received, Failed>) {
 }
 
 fn not_answered(failed: &Failed, call: &PaidCall) -> (ExecutionOutcome, Refusal) {
-    tracing::warn!(request_id = %call.id, call_id = %call.call_id, error = %failed, "the upstream did not answer");
+    tracing::warn!(
+        request_id = %call.id,
+        call_id = %call.call_id,
+        error = %failed,
+        "the upstream did not answer"
+    );
     means(failed)
 }
 

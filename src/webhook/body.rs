@@ -102,8 +102,16 @@ mod tests {
         let notice = Notice::of(&TeamId::parse("design").unwrap(), &crossing);
         let body: Value = serde_json::from_slice(&notice.written()).unwrap();
         let expected = json!({
-            "event": "budget_nearly_used", "id": notice.id(), "team": "design", "user": "ana", "key": null,
-            "limit": "user:credits_per_month", "soft": 0.8, "max": 400, "used": 319.975, "reserved": 0.025,
+            "event": "budget_nearly_used",
+            "id": notice.id(),
+            "team": "design",
+            "user": "ana",
+            "key": null,
+            "limit": "user:credits_per_month",
+            "soft": 0.8,
+            "max": 400,
+            "used": 319.975,
+            "reserved": 0.025,
             "reset": "2026-12-01T00:00:00Z", "at": "2026-11-22T14:26:00Z",
         });
         assert_eq!(body, expected);

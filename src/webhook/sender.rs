@@ -93,12 +93,22 @@ impl Sender {
             match self.post.send(body.clone()).await {
                 Ok(()) => return open.ends(Delivery::Delivered),
                 Err(error) if tried < TRIES && error.may_pass() => {
-                    tracing::info!(%error, %id, tried, "a notice is tried again: the webhook did not take it");
+                    tracing::info!(
+                        %error,
+                        %id,
+                        tried,
+                        "a notice is tried again: the webhook did not take it"
+                    );
                     tokio::time::sleep(between_half_and_all(pause)).await;
                     pause *= 2;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, %id, tried, "a notice was not delivered: the webhook did not take it");
+                    tracing::warn!(
+                        %error,
+                        %id,
+                        tried,
+                        "a notice was not delivered: the webhook did not take it"
+                    );
                     return open.ends(Delivery::Failed);
                 }
             }

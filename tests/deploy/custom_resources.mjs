@@ -1,6 +1,6 @@
-// Validates the kinds that Kubernetes itself does not know, read as YAML documents from the file named first.
-// Their published schemas say nothing about unknown keys, so a misspelt one would pass: every key that the schema's
-// validator never looked at is an error here as well.
+// Validates the kinds that Kubernetes itself does not know, read as YAML documents from the file
+// named first. Their published schemas say nothing about unknown keys, so a misspelt one would
+// pass: every key that the schema's validator never looked at is an error here as well.
 import { readFileSync } from "node:fs";
 import { parseAllDocuments } from "yaml";
 import * as certificates from "@kubernetes-models/cert-manager/cert-manager.io/v1";
@@ -48,7 +48,8 @@ for (const document of parseAllDocuments(readFileSync(process.argv[2], "utf8")))
   const unread = new Set();
   try {
     if (!Kind) throw new Error(`${resource.apiVersion} has no kind ${resource.kind}`);
-    // Called on the document itself: a model made of it would be a copy, and would have read every key.
+    // Called on the document itself: a model made of it would be a copy, and would have read every
+    // key.
     Kind.prototype.validate.call(watched(resource, "", unread));
     if (unread.size > 0) throw new Error(`unknown keys: ${[...unread].join(", ")}`);
     console.log(`  valid: ${name}`);

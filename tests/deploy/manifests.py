@@ -10,7 +10,8 @@ from promises import SECRETS, broken, only
 from report import DEPLOY, TOOLS, Report
 
 KUBERNETES = DEPLOY / "kubernetes"
-# The oldest Kubernetes that deploy/kubernetes/README.md names, and the newest whose schemas there are.
+# The oldest Kubernetes that deploy/kubernetes/README.md names, and the newest whose schemas there
+# are.
 VERSIONS = ("1.30", "1.37")
 # Kinds that only custom_resources.mjs knows.
 CUSTOM = ("monitoring.coreos.com/", "gateway.networking.k8s.io/", "external-secrets.io/", "cert-manager.io/")

@@ -7,8 +7,8 @@ import re
 import yaml
 
 SECRETS = "/var/run/secrets/moongate"
-# Where the ledger's servers listen, by the key that names them. 16379, on which the nodes of a Cluster speak to each
-# other, is none of the gateway's.
+# Where the ledger's servers listen, by the key that names them. 16379, on which the nodes of a
+# Cluster speak to each other, is none of the gateway's.
 LEDGER = {"url": {6379}, "sentinel": {6379, 26379}, "cluster": {6379}}
 
 # What an idle gateway of 1,000 teams and 30 models shows at most, as src/telemetry/metrics/tests.rs holds it.

@@ -52,7 +52,10 @@ function signedByHand(key, header, payload = claims()) {
   return `${message}.${base64url.encode(signBytes("sha256", Buffer.from(message), private_))}`;
 }
 
-/** The table: what it is, the headers it is sent with, the status and the code. `thief` is a web server of the attacker's. */
+/**
+ * The table: what it is, the headers it is sent with, the status and the code. `thief` is a web
+ * server of the attacker's.
+ */
 export async function attacks(keys, thief) {
   const { rsa, ec, ed, second } = keys;
   const rows = [];
@@ -204,7 +207,10 @@ export async function attacks(keys, thief) {
   return rows;
 }
 
-/** What must be let in all the same, so that the table shows more than a gateway that refuses everyone. */
+/**
+ * What must be let in all the same, so that the table shows more than a gateway that refuses
+ * everyone.
+ */
 export async function accepted(keys) {
   const { rsa, ec, ed, second } = keys;
   const bearer = async (token, scheme = "Bearer") => ["authorization", `${scheme} ${await token}`];

@@ -1,4 +1,5 @@
-// Every attack token is refused with its documented code, reaches nobody, reserves nothing and is written down nowhere.
+// Every attack token is refused with its documented code, reaches nobody, reserves nothing and is
+// written down nowhere.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";

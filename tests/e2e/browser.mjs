@@ -1,5 +1,5 @@
-// A real browser that looks at a page, and at all that the page must never do: ask elsewhere, store a credential, break
-// its own policy.
+// A real browser that looks at a page, and at all that the page must never do: ask elsewhere, store
+// a credential, break its own policy.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -12,7 +12,10 @@ import { chromium } from "playwright-core";
 export const PATIENCE_MS = 30_000;
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 
-/** Where the pages' files are taken from instead of the program, so that nothing need be built to try a change of them. */
+/**
+ * Where the pages' files are taken from instead of the program, so that nothing need be built to
+ * try a change of them.
+ */
 const FILES = process.env.MOONGATE_PAGES;
 const PLACES = /^\/(gateway\/ui|console)\//;
 
@@ -121,7 +124,9 @@ export class Visit {
     return this.page.waitForFunction(condition, text, { timeout: 2 * PATIENCE_MS });
   }
 
-  /** From now on the page's time is the test's: see `pass`. Whoever was signed in is not any more. */
+  /**
+   * From now on the page's time is the test's: see `pass`. Whoever was signed in is not any more.
+   */
   async holdsTime() {
     await this.page.clock.install();
     await this.page.reload();

@@ -1,4 +1,5 @@
-// An installation for the console: that of the team page with operators, users with budgets, and a team that pays ahead.
+// An installation for the console: that of the team page with operators, users with budgets, and a
+// team that pays ahead.
 
 import { createHash } from "node:crypto";
 

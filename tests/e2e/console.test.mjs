@@ -1,4 +1,5 @@
-// The console as operators use it, in Chromium: signing in, seeing every team, and changing what may be changed.
+// The console as operators use it, in Chromium: signing in, seeing every team, and changing what
+// may be changed.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

@@ -1,4 +1,5 @@
-// The console while things happen: a queue, a gateway that stops, a token that ends, a page that nobody looks at.
+// The console while things happen: a queue, a gateway that stops, a token that ends, a page that
+// nobody looks at.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

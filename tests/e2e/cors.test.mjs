@@ -1,4 +1,5 @@
-// A web page of another origin in a real browser: a named one may call and read every header, any other reads nothing.
+// A web page of another origin in a real browser: a named one may call and read every header, any
+// other reads nothing.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -20,7 +21,10 @@ async function site() {
   return { server, origin: `http://127.0.0.1:${server.address().port}` };
 }
 
-/** Calls from the page, as its script would: what it can read of the answer, or that it can read nothing. */
+/**
+ * Calls from the page, as its script would: what it can read of the answer, or that it can read
+ * nothing.
+ */
 const call = ({ url, key }) =>
   fetch(`${url}/api/v1/flux/dev`, {
     method: "POST",

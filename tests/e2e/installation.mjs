@@ -1,5 +1,5 @@
-// A whole installation: a real Redis, a simulated Firemoon, and `moongate serve` in front of it; asked as callers and as
-// operators ask, and searched for what must not have left it.
+// A whole installation: a real Redis, a simulated Firemoon, and `moongate serve` in front of it;
+// asked as callers and as operators ask, and searched for what must not have left it.
 
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
@@ -12,8 +12,8 @@ const SHARED_KEY = "fm_live_e2e_77b1d0c95a";
 const PROMPT = "a lighthouse at dusk, e2e";
 
 /**
- * Starts everything. `identity` is the section of the configuration; `files` are written beside it; `settings` take the
- * place of whole sections, but for `upstream` and `ledger`, which they add to.
+ * Starts everything. `identity` is the section of the configuration; `files` are written beside it;
+ * `settings` take the place of whole sections, but for `upstream` and `ledger`, which they add to.
  */
 export async function install({ identity, files = {}, settings = {} }) {
   const place = await folder();
@@ -85,7 +85,10 @@ export async function install({ identity, files = {}, settings = {} }) {
       operator = `http://${again.addresses[1]}`;
     },
 
-    /** Asks for a picture. `headers` is a flat list of names and values, sent as they are, a name twice if it is there twice. */
+    /**
+     * Asks for a picture. `headers` is a flat list of names and values, sent as they are, a name
+     * twice if it is there twice.
+     */
     picture: (headers) => post(`${team}/api/v1/flux/dev`, headers),
 
     /** What the team of a credential may still do. */
@@ -96,7 +99,10 @@ export async function install({ identity, files = {}, settings = {} }) {
 
     metrics: async () => (await fetch(`${operator}/metrics`)).text(),
 
-    /** Ends everything; fails when anything that was said holds one of these texts, the shared key or a prompt. */
+    /**
+     * Ends everything; fails when anything that was said holds one of these texts, the shared key
+     * or a prompt.
+     */
     async remove(forbidden) {
       const metrics = await (await fetch(`${operator}/metrics`)).text();
       const { unknown_credentials } = await this.books();
@@ -113,7 +119,9 @@ export async function install({ identity, files = {}, settings = {} }) {
   };
 }
 
-/** Sends a generation on a connection of its own; gives status, headers and the body as it was read. */
+/**
+ * Sends a generation on a connection of its own; gives status, headers and the body as it was read.
+ */
 function post(url, headers) {
   const body = JSON.stringify({ prompt: PROMPT });
   return new Promise((resolve, reject) => {

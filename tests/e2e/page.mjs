@@ -1,4 +1,5 @@
-// An installation for the team page: two teams, tokens and keys, and a Firemoon that does as it is told.
+// An installation for the team page: two teams, tokens and keys, and a Firemoon that does as it is
+// told.
 
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
@@ -42,8 +43,8 @@ async function gatewayKey(team) {
 }
 
 /**
- * The installation, with `keys` by team and `token(user)` of the team design; `settings` take the place of sections, `files`
- * are written beside the configuration.
+ * The installation, with `keys` by team and `token(user)` of the team design; `settings` take the
+ * place of sections, `files` are written beside the configuration.
  */
 export async function pageInstallation(settings = {}, files = {}) {
   const { privateKey, publicKey } = await generateKeyPair("RS256");

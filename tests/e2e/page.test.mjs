@@ -1,4 +1,5 @@
-// The team page as its users use it, in Chromium: signing in, seeing, asking the price, making a picture.
+// The team page as its users use it, in Chromium: signing in, seeing, asking the price, making a
+// picture.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

@@ -18,7 +18,10 @@ const PATIENCE_MS = 20_000;
 const started = [];
 after(() => started.forEach((program) => program.child.kill("SIGKILL")));
 
-/** Before a command: it ends with this process, however that ends. A script that fails calls no `after`. */
+/**
+ * Before a command: it ends with this process, however that ends. A script that fails calls no
+ * `after`.
+ */
 const TIED = existsSync("/usr/bin/setpriv") ? ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--"] : [];
 
 /** A running program. `said` is everything it printed so far, to either stream. */

@@ -9,7 +9,9 @@ import { until } from "./processes.mjs";
 
 const PROCESSES = new URL("./processes.mjs", import.meta.url).href;
 
-/** Starts a simulator in a script that goes on so; gives the script, and the simulator's process id. */
+/**
+ * Starts a simulator in a script that goes on so; gives the script, and the simulator's process id.
+ */
 async function script(then) {
   const text = `
     import { MOONGATE, Program } from ${JSON.stringify(PROCESSES)};

@@ -1,4 +1,5 @@
-// A real OpenID provider that issues tokens for client credentials; it can be stopped, and started again with other keys.
+// A real OpenID provider that issues tokens for client credentials; it can be stopped, and started
+// again with other keys.
 
 import http from "node:http";
 
@@ -17,7 +18,10 @@ export class OpenIdProvider {
   /** How often each path was asked for. */
   asked = {};
 
-  /** Starts on a free port, which it keeps for ever: its address is its name. The first of the keys signs. */
+  /**
+   * Starts on a free port, which it keeps for ever: its address is its name. The first of the keys
+   * signs.
+   */
   static async start(keys) {
     const provider = new OpenIdProvider();
     for (let attempt = 0; provider.server === undefined; attempt += 1) {

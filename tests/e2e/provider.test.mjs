@@ -9,7 +9,10 @@ import { install } from "./installation.mjs";
 import { until } from "./processes.mjs";
 import { OpenIdProvider, signingKey } from "./provider.mjs";
 
-/** How long after one reading of the keys an unknown key may cause the next, as the README says; and what a busy machine adds. */
+/**
+ * How long after one reading of the keys an unknown key may cause the next, as the README says; and
+ * what a busy machine adds.
+ */
 const COOL_DOWN_MS = 30_000;
 const BUSY_MS = 60_000;
 

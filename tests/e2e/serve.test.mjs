@@ -1,4 +1,5 @@
-// The published client against `moongate serve`, with a real Redis, a simulated Firemoon and tokens signed with RS256.
+// The published client against `moongate serve`, with a real Redis, a simulated Firemoon and tokens
+// signed with RS256.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -56,7 +57,9 @@ describe("moongate serve and the published client", () => {
   });
 
   let laptop;
-  /** Makes a gateway key as an operator would, and keeps it; gives the line for the configuration. */
+  /**
+   * Makes a gateway key as an operator would, and keeps it; gives the line for the configuration.
+   */
   async function gatewayKey() {
     const { stdout } = await promisify(execFile)(MOONGATE, ["keys", "generate", "--team", "growth", "--name", "laptop", "--json"]);
     const made = JSON.parse(stdout);

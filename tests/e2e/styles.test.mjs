@@ -1,4 +1,5 @@
-// What a page is made of has its look: a class that a script sets and no style sheet of its page knows shows as raw text.
+// What a page is made of has its look: a class that a script sets and no style sheet of its page
+// knows shows as raw text.
 
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";

@@ -206,7 +206,9 @@ impl World {
             r#"
 listen: {{ address: "127.0.0.1:0", workers: 1 }}
 admin: {{ address: "127.0.0.1:0" }}
-upstream: {{ base_url: "http://127.0.0.1:9/api", keys: [{{ name: primary, secret: {{ env: KEY }} }}] }}
+upstream:
+  base_url: "http://127.0.0.1:9/api"
+  keys: [{{ name: primary, secret: {{ env: KEY }} }}]
 ledger: {{ embedded: {{ path: "{}" }} }}
 identity: {{ keys: [{{ id: {}, team: design, name: test, sha256: "{}" }}] }}
 teams: {{ design: {{ models: ["flux/*", "!flux/pro"] }} }}

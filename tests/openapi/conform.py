@@ -46,7 +46,8 @@ def configuration(upstream, key):
         "admin": {"address": "127.0.0.1:0"},
         "upstream": {"base_url": upstream, "keys": [{"name": "shared", "secret": {"env": "SHARED_KEY"}}]},
         "ledger": {"embedded": {"path": "ledger.db"}},
-        # More bad credentials come from here than from any honest address: each must be answered as what it is.
+        # More bad credentials come from here than from any honest address: each must be answered as
+        # what it is.
         "identity": {"keys": [key], "throttle": {"failures": 1000000}},
         "teams": {"design": {"models": ["*"], "limits": {"requests_per_minute": 1000000, "credits_per_month": 100000}}},
         "pricing": {"models": {"nano-banana": {"per_image": "0.039"}}, "unknown_model_credits": "0.01"},

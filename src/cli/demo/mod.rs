@@ -135,7 +135,11 @@ identity: {{ keys: [{design}, {growth}] }}
 teams:
   design:
     models: ["flux/*", "nano-banana", "kling/*"]
-    limits: {{ requests_per_minute: 30, concurrent: 8, credits_per_day: {day}, credits_per_month: {month} }}
+    limits:
+      requests_per_minute: 30
+      concurrent: 8
+      credits_per_day: {day}
+      credits_per_month: {month}
   growth:
     models: ["flux/*", "nano-banana", "!flux/pro"]
     limits: {{ requests_per_minute: 6, credits_per_day: 1 }}
@@ -165,8 +169,13 @@ impl DemoTeam {
     /// The team's key as a configuration entry. JSON is valid YAML.
     fn entry(&self) -> String {
         let Self { name, key } = self;
-        serde_json::json!({"id": key.id.as_str(), "team": name, "name": "demo", "sha256": key.hash.to_hex()})
-            .to_string()
+        serde_json::json!({
+            "id": key.id.as_str(),
+            "team": name,
+            "name": "demo",
+            "sha256": key.hash.to_hex(),
+        })
+        .to_string()
     }
 }
 
@@ -262,7 +271,8 @@ fn welcome(
     writeln!(out, "\nGenerate an image as team design:\n")?;
     writeln!(
         out,
-        "  curl -s http://{team}/api/v1/flux/dev -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{{\"prompt\":\"a lighthouse at dusk\"}}'"
+        "  curl -s http://{team}/api/v1/flux/dev -H 'Authorization: Bearer {key}' \
+         -H 'Content-Type: application/json' -d '{{\"prompt\":\"a lighthouse at dusk\"}}'"
     )?;
     writeln!(out, "\nLook at it as an operator:\n")?;
     writeln!(out, "  export MOONGATE_TOKEN={token} MOONGATE_ADMIN=http://{operator}")?;

@@ -177,7 +177,8 @@ impl Check<'_> {
             let is_name = name.parse::<Authority>().is_ok_and(|authority| authority.host() == name);
             if !is_name {
                 let wrong = format!(
-                    "must be a name such as moongate.internal, without scheme and port, not {name:?}"
+                    "must be a name such as moongate.internal, without scheme and port, \
+                     not {name:?}"
                 );
                 self.report.add(&path.key("hosts").item(index), wrong);
             }

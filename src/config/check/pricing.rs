@@ -22,8 +22,11 @@ impl Check<'_> {
             let path = path.key("models").key(id);
             let model = ModelId::parse(id);
             if model.is_none() {
-                self.report
-                    .add(&path, "is no model id: 1 to 4 parts of letters, digits, '.', '_' and '-', joined by '/'");
+                self.report.add(
+                    &path,
+                    "is no model id: 1 to 4 parts of letters, digits, '.', '_' and \
+                     '-', joined by '/'",
+                );
             }
             let price = self.price(shape, &path);
             models.extend(model.zip(price));
@@ -35,8 +38,11 @@ impl Check<'_> {
     fn price(&mut self, shape: &Shape, path: &KeyPath) -> Option<Price> {
         let mut price = Price::free();
         if shape.per_call.is_none() && shape.per_image.is_none() && shape.per_second.is_none() {
-            self.report
-                .add(path, "needs at least one of per_call, per_image and per_second; per_call: 0 makes it free");
+            self.report.add(
+                path,
+                "needs at least one of per_call, per_image and per_second; per_call: \
+                 0 makes it free",
+            );
         }
         if let Some(text) = &shape.per_call {
             price.per_call = self.credits(text, &path.key("per_call"))?;

@@ -26,7 +26,8 @@ impl Check<'_> {
         if id.is_none() {
             self.report.add(
                 path,
-                "is no name of a team: 1 to 64 letters, digits, '.', '_' and '-', the first a letter or digit",
+                "is no name of a team: 1 to 64 letters, digits, '.', '_' and '-', the first a \
+                 letter or digit",
             );
         }
         let models = self.model_rules(&shape.models, &path.key("models"));

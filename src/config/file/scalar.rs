@@ -65,7 +65,8 @@ impl JsonSchema for SizeText {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A number of bytes, or a number with its unit: 4.5MB (millions), 512MiB (of 1024 × 1024).",
+            "description": "A number of bytes, or a number with its unit: 4.5MB (millions), \
+                            512MiB (of 1024 × 1024).",
             "type": ["integer", "string"],
             "minimum": 0,
             "pattern": "^[0-9]+(\\.[0-9]+)?(B|kB|KB|MB|GB|KiB|MiB|GiB)?$",
@@ -81,7 +82,8 @@ impl JsonSchema for CreditsText {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "An amount of credits with at most six decimal places, as a number or in quotes.",
+            "description": "An amount of credits with at most six decimal places, as a number \
+                            or in quotes.",
             "type": ["number", "string"],
             "minimum": 0,
             "pattern": "^[0-9]+(\\.[0-9]+)?$",
@@ -97,7 +99,8 @@ impl JsonSchema for ShareText {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A share of the whole: more than 0 and at most 1, with at most six decimal places.",
+            "description": "A share of the whole: more than 0 and at most 1, with at most six \
+                            decimal places.",
             "type": ["number", "string"],
             "exclusiveMinimum": 0,
             "maximum": 1,

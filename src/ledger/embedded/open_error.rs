@@ -7,8 +7,9 @@ use std::path::PathBuf;
 pub enum OpenError {
     /// It is open already.
     #[error(
-        "the ledger file {path} is in use by another process (or opened twice in this one): an embedded ledger belongs to \
-         one process; stop the other, give this one a file of its own, or share a ledger in Redis"
+        "the ledger file {path} is in use by another process (or opened twice in this one): \
+         an embedded ledger belongs to one process; stop the other, give this one a file of its \
+         own, or share a ledger in Redis"
     )]
     InUse {
         /// The file.

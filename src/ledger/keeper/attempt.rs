@@ -297,8 +297,10 @@ fn answer_marks(
     let marked =
         |id: ReservationId| step.marks.iter().zip(&reply.marked).find(|(mark, _)| mark.id == id);
     for (operation, answer) in batch.iter().zip(answers) {
-        if let (Operation::Dispatch { id, .. } | Operation::Recall { id, .. }, Answer::IsOpen(open)) =
-            (operation, answer)
+        let (Operation::Dispatch { id, .. } | Operation::Recall { id, .. }) = operation else {
+            continue;
+        };
+        if let Answer::IsOpen(open) = answer
             && let Some((mark, marked)) = marked(*id)
         {
             *open = *marked == Marked::Done;

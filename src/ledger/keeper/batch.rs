@@ -45,7 +45,10 @@ impl Carried {
         let Work { answers, swept, crossed, lost_rows, .. } = *self.work;
         if lost_rows {
             context.observer.epoch_changed(&team.id);
-            tracing::error!(team = %team.id, "the store of the ledger has lost rows of a team; its budgets are not touched");
+            tracing::error!(
+                team = %team.id,
+                "the store of the ledger has lost rows of a team; its budgets are not touched"
+            );
         }
         context.report(&team.id, swept, &crossed);
         for (operation, answer) in batch.iter().zip(&answers) {

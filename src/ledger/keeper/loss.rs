@@ -92,7 +92,12 @@ async fn report<K: Keeper, T: KeeperTime>(
         (false, false) => "its budgets are closed until every replica has restored what it knows",
         (false, true) => "its budgets are closed until an operator accepts what is left",
     };
-    tracing::error!(team = %team.id, calls, what_next, "the store of the ledger has lost writes of a team");
+    tracing::error!(
+        team = %team.id,
+        calls,
+        what_next,
+        "the store of the ledger has lost writes of a team"
+    );
     // This process restores what it knows itself; its trust in the store starts anew.
     context.keeper.is_doubted(&team.id).await;
 }

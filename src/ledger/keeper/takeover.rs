@@ -52,7 +52,10 @@ pub(super) async fn take_over<K: Keeper, T: KeeperTime>(
         let reply = context.keeper.step(&team.id, &step).await?;
         context.time.learn(reply.at);
         if reply.verdict == Verdict::Done {
-            tracing::info!(team = %team.id, "another server of the ledger's store has taken over a team");
+            tracing::info!(
+                team = %team.id,
+                "another server of the ledger's store has taken over a team"
+            );
             let mut cache = team.cache();
             cache.note_marks(reply.marks);
             cache.change(step.changes, step.makes);

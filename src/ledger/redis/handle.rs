@@ -135,7 +135,10 @@ impl Handle {
             Vec::from_redis_value(counts).map_err(|_| unreadable("a number"))?;
         if counts.iter().any(|count| count.is_some_and(|cells| cells > 0)) {
             self.shared.observer.epoch_changed(team);
-            tracing::error!(%team, "the store of the ledger has lost usage of a team; its budgets are not touched");
+            tracing::error!(
+                %team,
+                "the store of the ledger has lost usage of a team; its budgets are not touched"
+            );
             self.keeper.read(team, &keys.state, &of_days("HDEL")).await?;
         }
         Ok(())

@@ -1,30 +1,34 @@
--- Writes a decision if the revision it was made from is still the last; otherwise returns what is newer. Decides
--- nothing.
+-- Writes a decision if the revision it was made from is still the last; otherwise returns what is
+-- newer. Decides nothing.
 --
--- KEYS: the team's state; if it is expected not to exist, also the mark that must exist. ARGV: the expected revision
--- ('?': none, only read), the head, and the words of the following lists. The head: the first and the first later
--- moment at which the decision is valid, the place of the new calls among ARGV and their number, the length of each
--- list, and for each command how it begins and the number of its other words.
+-- KEYS: the team's state; if it is expected not to exist, also the mark that must exist. ARGV: the
+-- expected revision ('?': none, only read), the head, and the words of the following lists. The
+-- head: the first and the first later moment at which the decision is valid, the place of the new
+-- calls among ARGV and their number, the length of each list, and for each command how it begins
+-- and the number of its other words.
 --
--- The lists: process that asks for the next turn, or none. Time in place of the server's, or none. Fields of further
--- calls that must not be open. Marks: a call's field, its phase and its new phase. Commands to run in any case. Calls
--- that must be overdue: field, phase, key of deadlines, name there, deadline. Commands that write; the new calls,
--- which must not be open either, are among their words: field, record. Commands that read. All use the team's keys.
+-- The lists: process that asks for the next turn, or none. Time in place of the server's, or none.
+-- Fields of further calls that must not be open. Marks: a call's field, its phase and its new
+-- phase. Commands to run in any case. Calls that must be overdue: field, phase, key of deadlines,
+-- name there, deadline. Commands that write; the new calls, which must not be open either, are
+-- among their words: field, record. Commands that read. All use the team's keys.
 --
 -- A call's record begins with its phase: a letter and a number.
 --
--- Turns: a process that was refused twice in a row asks the others to let it go first. This only prevents starvation.
+-- Turns: a process that was refused twice in a row asks the others to let it go first. This only
+-- prevents starvation.
 --
--- The answer is a text: 1 written; 0 not written; 2 not written, since the time is not valid; 3 not written, since it
--- is another's turn. Then the time in seconds and microseconds, the number of marks so far, and for each mark 1 done, 0
--- no such call, 2 another phase. After 0 follow the current revision and the answers of the reading commands.
+-- The answer is a text: 1 written; 0 not written; 2 not written, since the time is not valid; 3 not
+-- written, since it is another's turn. Then the time in seconds and microseconds, the number of
+-- marks so far, and for each mark 1 done, 0 no such call, 2 another phase. After 0 follow the
+-- current revision and the answers of the reading commands.
 
 local call, argv, byte, match = redis.call, ARGV, string.byte, string.match
 local state, expected, head = KEYS[1], argv[1], argv[2]
 local TURN = 3000
 
-local from, before, new, news, askers, times, unopened, marks, always, overdue, writes, reads, place =
-  struct.unpack('>ddI4HHHHHHHHH', head)
+local from, before, new, news, askers, times, unopened, marks, always, overdue, writes, reads,
+  place = struct.unpack('>ddI4HHHHHHHHH', head)
 local at = 2
 
 -- The next words, and moves on.
@@ -34,7 +38,8 @@ local function words(count)
   return unpack(argv, first, at)
 end
 
--- Runs the next command, or skips it. Common beginnings are not sent: the server hashes every byte of an argument.
+-- Runs the next command, or skips it. Common beginnings are not sent: the server hashes every byte
+-- of an argument.
 local function run(runs)
   local begins, high, low = byte(head, place, place + 2)
   local first = at + 1
@@ -61,7 +66,8 @@ local who = askers > 0 and words(1)
 local now, seconds, micros
 if times > 0 then
   now = tonumber(words(1))
-  seconds, micros = string.format('%d', now / 1000000 - now / 1000000 % 1), string.format('%d', now % 1000000)
+  seconds = string.format('%d', now / 1000000 - now / 1000000 % 1)
+  micros = string.format('%d', now % 1000000)
 else
   seconds, micros = unpack(call('TIME'))
   now = seconds * 1000000 + micros
@@ -133,7 +139,8 @@ end
 for _ = 1, writes do
   run(verdict == '1')
 end
-local answer = verdict .. ' ' .. seconds .. ' ' .. micros .. ' ' .. (marked or '0') .. ' ' .. outcomes
+local answer = verdict .. ' ' .. seconds .. ' ' .. micros .. ' ' .. (marked or '0')
+  .. ' ' .. outcomes
 if verdict ~= '0' then
   return answer
 end

@@ -1,6 +1,6 @@
--- Part of a team's rows, newest first, from the two lists: paid and free calls. A row begins with its order among all.
--- In the previous layout it comes after the time of settlement, or is missing, and the row is older than all others
--- (see upgrade_text.rs).
+-- Part of a team's rows, newest first, from the two lists: paid and free calls. A row begins with
+-- its order among all. In the previous layout it comes after the time of settlement, or is missing,
+-- and the row is older than all others (see upgrade_text.rs).
 --
 -- KEYS: both lists, the team's state. ARGV: how many rows to skip, and how many to return.
 -- The answer: number of rows, the team's record, then the rows.
@@ -21,8 +21,8 @@ local function order_of(row)
   return row and (match(row, PLACE) or match(row, OLD_PLACE)) or ''
 end
 
--- How many of the skipped rows are paid ones: bisects between these bounds by whether one more paid row is newer than
--- the last skipped free one.
+-- How many of the skipped rows are paid ones: bisects between these bounds by whether one more paid
+-- row is newer than the last skipped free one.
 local from, most = math.max(0, skip - free), math.min(skip, paid)
 while from < most do
   local half = math.floor((from + most) / 2)

@@ -1,13 +1,16 @@
 -- Whether a process that has never seen a team believes what this store has of it.
 --
--- KEYS: the set of teams, the hash of replication ids. ARGV: the replication id of the primary that has the team's keys
--- (in a cluster maybe not the server that runs this), the team or nothing, the time in microseconds or 0, how long an
--- id must have been known, 1 if an empty store is held until an operator accepts it, 1 if one accepts it now.
+-- KEYS: the set of teams, the hash of replication ids. ARGV: the replication id of the primary that
+-- has the team's keys (in a cluster maybe not the server that runs this), the team or nothing, the
+-- time in microseconds or 0, how long an id must have been known, 1 if an empty store is held until
+-- an operator accepts it, 1 if one accepts it now.
 --
--- The answer: 0 the id is too new, 1 trusted, 2 held. Then whether the id was seen for the first time.
+-- The answer: 0 the id is too new, 1 trusted, 2 held. Then whether the id was seen for the first
+-- time.
 --
--- A flushed store loses its ids too. A store that loads an older copy, or is promoted, has an id that is in no copy.
--- What was lost is restored by replicas that saw it, while the new id is not trusted yet.
+-- A flushed store loses its ids too. A store that loads an older copy, or is promoted, has an id
+-- that is in no copy. What was lost is restored by replicas that saw it, while the new id is not
+-- trusted yet.
 
 local TEAMS, IDS = KEYS[1], KEYS[2]
 local id, team, fixed_now, must_be, hold, accepts = unpack(ARGV)

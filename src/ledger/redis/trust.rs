@@ -142,8 +142,9 @@ async fn look_into(
     if is_new == 1 && belief != TrustState::Held {
         tracing::info!(
             served_in = ?keeper.settings().gather(),
-            "the store of the ledger is new, or was restarted, replaced or emptied: other replicas have this long to restore what \
-             it lacks; until then this replica serves only teams that it has seen in it before"
+            "the store of the ledger is new, or was restarted, replaced or emptied: other \
+             replicas have this long to restore what it lacks; until then this replica serves \
+             only teams that it has seen in it before"
         );
     }
     // In an empty store every team is held: one log line covers all, and `/readyz` lists the teams.
@@ -152,8 +153,8 @@ async fn look_into(
         && !keeper.trust.logged_held.swap(true, Ordering::Relaxed)
     {
         tracing::error!(
-            "the store of the ledger is empty: all budgets are closed until an operator accepts that (moongate teams \
-             accept-loss --all)"
+            "the store of the ledger is empty: all budgets are closed until an operator accepts \
+             that (moongate teams accept-loss --all)"
         );
     }
     Ok(belief)

@@ -1,23 +1,26 @@
 -- Moves a team from the previous layout (mg1) to this one (mg2): once, in one step, all or nothing.
 --
--- KEYS: the team's own hash of mg1, its state of mg2. ARGV: time in place of the server's or 0, lifetime of
--- reservations, time for others to restore after a loss (µs), 1 when an operator accepts what is there; then the days
--- that may have usage.
+-- KEYS: the team's own hash of mg1, its state of mg2. ARGV: time in place of the server's or 0,
+-- lifetime of reservations, time for others to restore after a loss (µs), 1 when an operator
+-- accepts what is there; then the days that may have usage.
 --
--- Afterwards the team's own hash of mg1 is a string: every step of a process of the previous release fails there before
--- it writes, so that only one layout decides. This is done even if mg1 has nothing of the team.
+-- Afterwards the team's own hash of mg1 is a string: every step of a process of the previous
+-- release fails there before it writes, so that only one layout decides. This is done even if mg1
+-- has nothing of the team.
 --
--- The revision continues from mg1's last change: so old rows are older than new ones, and an older copy of the store,
--- where the team is not moved yet, is recognized. Rows and usage are renamed and stay as written (see upgrade_text.rs).
--- Everything is read before the first write, and the first write is one that is allowed even when memory is full.
+-- The revision continues from mg1's last change: so old rows are older than new ones, and an older
+-- copy of the store, where the team is not moved yet, is recognized. Rows and usage are renamed and
+-- stay as written (see upgrade_text.rs). Everything is read before the first write, and the first
+-- write is one that is allowed even when memory is full.
 --
--- The answer: 0 nothing to move, 1 moved, 2 closed for a while, or some records are lost; then the number of open
--- calls.
+-- The answer: 0 nothing to move, 1 moved, 2 closed for a while, or some records are lost; then the
+-- number of open calls.
 
 local OLD, STATE = KEYS[1], KEYS[2]
 local fixed_now, ttl, gather, accepts = unpack(ARGV)
-local call, match, format, sub, insert = redis.call, string.match, string.format, string.sub, table.insert
-local json, concat = cjson.encode, table.concat
+local call, json = redis.call, cjson.encode
+local match, format, sub = string.match, string.format, string.sub
+local insert, concat = table.insert, table.concat
 local FROM, TO = sub(OLD, 1, -7), sub(STATE, 1, -6)
 local OPEN, HELD, THERE, FLOORS = FROM .. 'open', FROM .. 'held', FROM .. 'there', FROM .. 'floors'
 local ROWS, FREE_ROWS = FROM .. 'rows', FROM .. 'rows:free'
@@ -67,7 +70,8 @@ end
 local time = call('TIME')
 local now = tonumber(fixed_now) > 0 and tonumber(fixed_now) or time[1] * 1000000 + time[2]
 local team, held = pairs_of(call('HGETALL', OLD)), pairs_of(call('HGETALL', HELD))
-local deadlines, there = pairs_of(call('ZRANGE', OPEN, 0, -1, 'WITHSCORES')), pairs_of(call('ZRANGE', THERE, 0, -1, 'WITHSCORES'))
+local deadlines = pairs_of(call('ZRANGE', OPEN, 0, -1, 'WITHSCORES'))
+local there = pairs_of(call('ZRANGE', THERE, 0, -1, 'WITHSCORES'))
 local floors, scopes = {}, { team = team }
 for place, least in pairs(pairs_of(call('HGETALL', FLOORS))) do
   local name, field = unpack(read(place, '^(%S+) (%S+)$'))
@@ -83,8 +87,8 @@ for name, ends in pairs(there) do
     scopes[sub(name, 3)] = next(scope) and scope
   end
 end
--- A closed team waits for what others of that release restore; then it is opened like any other (see
--- keeper/restore.rs).
+-- A closed team waits for what others of that release restore; then it is opened like any other
+-- (see keeper/restore.rs).
 local lost_at = match(team.l or '', '^C (%d+)')
 if accepts ~= '1' and (not is_whole or lost_at and now < lost_at + gather) then
   return { 2, 0 }
@@ -96,7 +100,8 @@ end
 
 -- Builds the new records.
 
-local state, due, ends, gone = {}, { FOR_EVER, SKIP_LIST }, { FOR_EVER, NOTHING }, { OPEN, HELD, THERE, FLOORS }
+local state, due, ends = {}, { FOR_EVER, SKIP_LIST }, { FOR_EVER, NOTHING }
+local gone = { OPEN, HELD, THERE, FLOORS }
 
 local function keep(field, text)
   insert(state, field)
@@ -108,7 +113,10 @@ local function level_and_whose(name)
   if not level then
     return name, ''
   end
-  return level, (string.gsub(escaped, '%%(%x%x)', function(byte) return string.char(tonumber(byte, 16)) end))
+  local function unescaped(byte)
+    return string.char(tonumber(byte, 16))
+  end
+  return level, (string.gsub(escaped, '%%(%x%x)', unescaped))
 end
 
 -- A window counts no less than any replica saw it count before a loss.
@@ -140,12 +148,15 @@ local function scope_of(name, fields)
       insert(crossed, format('"%s":"%s"', MARKS[field], fields[field]))
     end
   end
-  local added = math.max(match(fields.t or '', '^%d+ %d+ %d+ %d+ (%d+)') or 0, least.p and least.p[2] or 0)
+  local known = match(fields.t or '', '^%d+ %d+ %d+ %d+ (%d+)') or 0
+  local added = math.max(known, least.p and least.p[2] or 0)
   local ends_at = tonumber(match(fields.u or '', '^(%d+)') or FOR_EVER)
   local is_for_ever = name == 'team' or ends_at >= FOR_EVER
-  local text = format('{"total":%s,"days":{%s},"months":{%s},"buckets":{%s},"topped_up":%d,"crossed":{%s},"until":%s}',
-    window_of(fields.t, least.t), concat(windows.d, ','), concat(windows.m, ','), concat(buckets, ','), added,
-    concat(crossed, ','), is_for_ever and 'null' or format('%d', ends_at))
+  local text = format('{"total":%s,"days":{%s},"months":{%s},"buckets":{%s},'
+    .. '"topped_up":%d,"crossed":{%s},"until":%s}',
+    window_of(fields.t, least.t), concat(windows.d, ','), concat(windows.m, ','),
+    concat(buckets, ','), added, concat(crossed, ','),
+    is_for_ever and 'null' or format('%d', ends_at))
   return text, not is_for_ever and ends_at
 end
 
@@ -160,11 +171,13 @@ local function call_of(id, record)
   local deadline = tonumber(deadlines[id]) or now + ttl
   insert(due, format('%d', deadline))
   insert(due, id)
-  keep('c:' .. id, phase .. format('0[%s,"%s",%d,%d,[', price, day, admitted, deadline) .. concat(held_by, ',') .. '],['
-    .. concat({
-      json(a.request_id), json(a.user), json(a.credential), a.key and json(a.key) or 'null', json(a.model),
-      format('%d', a.images or 0), format('%d', a.seconds or 0), json(a.price_version or ''),
-    }, ',') .. '],0]')
+  local summary = concat({
+    json(a.request_id), json(a.user), json(a.credential), a.key and json(a.key) or 'null',
+    json(a.model), format('%d', a.images or 0), format('%d', a.seconds or 0),
+    json(a.price_version or ''),
+  }, ',')
+  keep('c:' .. id, phase .. format('0[%s,"%s",%d,%d,[', price, day, admitted, deadline)
+    .. concat(held_by, ',') .. '],[' .. summary .. '],0]')
 end
 
 local paid, free = call('LLEN', ROWS), call('LLEN', FREE_ROWS)
@@ -190,7 +203,8 @@ for name, fields in pairs(scopes) do
     end
   end
 end
-keep('m', format('{"rows":[%d,%d],"lost":[%d,%d],"lost_until":[%d,%d],"rows_until":[%d,%d],"until":%d,"prepaid":%d%s}',
+keep('m', format('{"rows":[%d,%d],"lost":[%d,%d],"lost_until":[%d,%d],"rows_until":[%d,%d],'
+  .. '"until":%d,"prepaid":%d%s}',
   paid, free, lost[1], lost[2], lost[3], lost[4], team.w or 0, team.wf or 0, lives, prepaid,
   lost_at and format(',"loss":{"closed":true,"noticed_at":%d}', lost_at) or ''))
 local open = 0
@@ -213,7 +227,8 @@ for name in pairs(there) do
     if text then
       local scope, credits = unpack(read(text, '^(%S+) (%d+)$'))
       local level, whose = level_and_whose(scope)
-      keep('t:' .. sub(name, 7), '{"scope":{"level":"' .. level .. '","whose":' .. json(whose) .. '},"credits":' .. credits .. '}')
+      local json_scope = '{"level":"' .. level .. '","whose":' .. json(whose) .. '}'
+      keep('t:' .. sub(name, 7), '{"scope":' .. json_scope .. ',"credits":' .. credits .. '}')
       insert(gone, FROM .. name)
     end
   end

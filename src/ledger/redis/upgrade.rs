@@ -70,7 +70,11 @@ async fn move_team(keeper: &RedisKeeper, team: &TeamId, accepts: bool) -> Result
     match verdict {
         0 => Ok(false),
         1 => {
-            tracing::info!(%team, open, "what the release before this one has kept of a team was taken over");
+            tracing::info!(
+                %team,
+                open,
+                "what the release before this one has kept of a team was taken over"
+            );
             Ok(true)
         }
         _ => Err(Outage::Lost),

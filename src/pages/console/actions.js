@@ -44,7 +44,10 @@ export const resume = (team, user = null) => ({
 const AMOUNT = /^\d{1,10}(\.\d{1,6})?$/;
 const reference = () => `console-${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
 
-/** Adds to the prepaid budget of a team, a user of it or a key: `of` is `{ user }`, `{ key }` or `{}`. */
+/**
+ * Adds to the prepaid budget of a team, a user of it or a key: `of` is `{ user }`, `{ key }` or
+ * `{}`.
+ */
 export function topUp(team, of, max) {
   const [who] = Object.values(of);
   const named = who ? html`${Object.keys(of)[0]} <${Name} text=${who} /> of team <${Name}

@@ -13,9 +13,9 @@ const Secret = ({ secret, onClose }) => html`
     it</button></div>`;
 
 /**
- * `asked` is `{ title, start, fields, happens, confirm, danger, check, act }`: `start` are the fields' values, `fields` draws
- * them, `happens` says what will be done with them, `check` what is wrong with them, and `act` does it and gives
- * `{ said, secret }`.
+ * `asked` is `{ title, start, fields, happens, confirm, danger, check, act }`: `start` are the
+ * fields' values, `fields` draws them, `happens` says what will be done with them, `check` what is
+ * wrong with them, and `act` does it and gives `{ said, secret }`.
  */
 export function Dialog({ asked, session }) {
   const place = useRef();

@@ -1,4 +1,5 @@
-// The gateway keys: whose they are, when each was used, and which of its secrets are good until when.
+// The gateway keys: whose they are, when each was used, and which of its secrets are good until
+// when.
 
 import { html, useState } from "../shared/lib.js";
 import { Badge, Card, Empty, Known, Time } from "../shared/elements.js";
@@ -11,7 +12,10 @@ const STATES = {
   team_unknown: { tone: "bad", text: "Team unknown" },
 };
 
-/** The secrets of a key that are good, when there are two or more: the newest, and how long the others are. */
+/**
+ * The secrets of a key that are good, when there are two or more: the newest, and how long the
+ * others are.
+ */
 function Overlap({ secrets }) {
   const older = secrets.filter(({ state }) => state === "overlap");
   return older.map(

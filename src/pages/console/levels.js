@@ -1,4 +1,5 @@
-// Users and keys of a team: what each spent, which of its limits is nearest to its end, and who is refused now.
+// Users and keys of a team: what each spent, which of its limits is nearest to its end, and who is
+// refused now.
 
 import { html, useState } from "../shared/lib.js";
 import { credits, micros, places, share } from "../shared/credits.js";
@@ -21,7 +22,10 @@ export const prepaid = (limits) => limits.find((limit) => limit.kind === "credit
 
 const id = ({ name }) => name.replace(/^key:/, "");
 
-/** Users and keys; a key that is its own user stands once, with the limits of both and what it spent. */
+/**
+ * Users and keys; a key that is its own user stands once, with the limits of both and what it
+ * spent.
+ */
 function merged(levels) {
   const keys = new Map(levels.filter(({ level }) => level === "key").map((key) => [`key:${key.name}`, key]));
   const users = levels.filter(({ level }) => level === "user");

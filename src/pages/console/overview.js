@@ -1,4 +1,5 @@
-// The overview: traffic and spend, what is refused and why, how everything is, and whose budget ends first.
+// The overview: traffic and spend, what is refused and why, how everything is, and whose budget
+// ends first.
 
 import { html } from "../shared/lib.js";
 import { Chart } from "../shared/chart.js";

@@ -1,4 +1,5 @@
-// Who is signed in, what the view that is open stands on, and what is asked of and told to the operator.
+// Who is signed in, what the view that is open stands on, and what is asked of and told to the
+// operator.
 
 import { Api, Failure, base } from "../shared/api.js";
 import { Feed } from "../shared/feed.js";

@@ -17,7 +17,10 @@ export function column(amounts) {
   return (amount) => credits(amount, decimals);
 }
 
-/** Spend from the first of the month up to each day's end, as a chart takes it; noon stands for a day. */
+/**
+ * Spend from the first of the month up to each day's end, as a chart takes it; noon stands for a
+ * day.
+ */
 export function running(rows) {
   const days = by(rows, "day").sort(([one], [other]) => (one < other ? -1 : 1));
   if (days.length === 0) return null;

@@ -1,4 +1,5 @@
-// The budget that matters most: what is left of it, how it went so far, and how long it lasts at that rate.
+// The budget that matters most: what is left of it, how it went so far, and how long it lasts at
+// that rate.
 
 import { html, useState } from "./lib.js";
 import { BurnDown, said, spentByDay } from "./burndown.js";
@@ -7,7 +8,10 @@ import { Badge, Bar, Card, Empty, Time } from "./elements.js";
 import { began, forecast, recentRate } from "./forecast.js";
 import { inWords, parts, read, tone } from "./limits.js";
 
-/** What was spent and when: day by day, or call by call for the budget of a day; nothing where that is not known. */
+/**
+ * What was spent and when: day by day, or call by call for the budget of a day; nothing where that
+ * is not known.
+ */
 function spent(limit, from, zone, usage, calls) {
   if (limit.level !== "team") return null;
   if (limit.kind === "credits_per_month" && usage) {

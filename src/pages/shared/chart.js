@@ -21,8 +21,9 @@ function axes(colour, { xValues, yValues }) {
 }
 
 /**
- * `rows` are columns as uPlot takes them, the first the moments in seconds; `series` says of each other column how it is
- * drawn: `{ colour, dash, fill, width }`. `summary` is what a reader hears who does not see it.
+ * `rows` are columns as uPlot takes them, the first the moments in seconds; `series` says of each
+ * other column how it is drawn: `{ colour, dash, fill, width }`. `summary` is what a reader hears
+ * who does not see it.
  */
 export function Chart({ rows, series, summary, xValues, yValues, range }) {
   const place = useRef();

@@ -2,7 +2,10 @@
 
 const UNIT = 1_000_000n;
 
-/** The millionths of an amount as the gateway writes it: `0.025` is 25000n. A number's own text is exact up to 15 digits. */
+/**
+ * The millionths of an amount as the gateway writes it: `0.025` is 25000n. A number's own text is
+ * exact up to 15 digits.
+ */
 export function micros(amount) {
   const parts = /^(-?)(\d+)(?:\.(\d{1,6})\d*)?$/.exec(plain(amount));
   if (!parts) return 0n;
@@ -17,7 +20,9 @@ function plain(amount) {
   return text.includes("e-") ? "0" : text;
 }
 
-/** How many places after the point these amounts need, so that a column of them lines up: 2 to 6. */
+/**
+ * How many places after the point these amounts need, so that a column of them lines up: 2 to 6.
+ */
 export function places(values) {
   const needed = (value) =>
     (value % UNIT).toString().replace("-", "").padStart(6, "0").replace(/0+$/, "").length;

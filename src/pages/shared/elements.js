@@ -39,7 +39,9 @@ export function Known({ known, what, lines, children }) {
   return html`<${Loading} what=${what.toLowerCase()} lines=${lines} />`;
 }
 
-/** A bar of parts, each a share of the whole; it says nothing that does not also stand beside it. */
+/**
+ * A bar of parts, each a share of the whole; it says nothing that does not also stand beside it.
+ */
 export const Bar = ({ parts, tone = "" }) => html`
   <div class="bar ${tone}" aria-hidden="true">
     ${parts.map(({ share, kind }) => html`<span key=${kind} class=${kind}

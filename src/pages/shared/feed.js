@@ -1,11 +1,13 @@
-// What a page shows, asked for again and again: not while nobody looks, and less often when that is too much.
+// What a page shows, asked for again and again: not while nobody looks, and less often when that is
+// too much.
 
 const AGAIN_AT_MOST_MS = 60_000;
 
 /**
- * Sources are `{ name: { path, every, ends } }`, `every` in milliseconds. What is known of each stands in
- * `this.known[name]`: `{ data, failure, at }`. What is newer or failed is told to `onChange`. Of what `ends` says yes
- * to, nothing new will come: it is not asked again, and its view says what failed.
+ * Sources are `{ name: { path, every, ends } }`, `every` in milliseconds. What is known of each
+ * stands in `this.known[name]`: `{ data, failure, at }`. What is newer or failed is told to
+ * `onChange`. Of what `ends` says yes to, nothing new will come: it is not asked again, and its
+ * view says what failed.
  */
 export class Feed {
   constructor(api, sources, onChange) {
@@ -37,7 +39,9 @@ export class Feed {
     this.#rest();
   }
 
-  /** Asks now, beside the rhythm; a source that is being asked is asked once more when that is done. */
+  /**
+   * Asks now, beside the rhythm; a source that is being asked is asked once more when that is done.
+   */
   refresh(...names) {
     for (const name of names) this.#plan(name, 0);
   }

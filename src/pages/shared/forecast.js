@@ -1,4 +1,5 @@
-// How long a budget lasts: a straight line from what was used so far. No more is promised than that.
+// How long a budget lasts: a straight line from what was used so far. No more is promised than
+// that.
 
 import { onAxis } from "../shared/credits.js";
 import { civil, midnight } from "../shared/times.js";
@@ -15,8 +16,8 @@ export function began(limit, zone) {
 }
 
 /**
- * Where the budget goes at the rate it went so far: `{ kind }` is
- * `gone`, `idle` (nothing used), `early`, `lasts` (to its reset, with `left` then) or `ends` (`at` a moment before it).
+ * Where the budget goes at the rate it went so far: `{ kind }` is `gone`, `idle` (nothing used),
+ * `early`, `lasts` (to its reset, with `left` then) or `ends` (`at` a moment before it).
  */
 export function forecast(limit, from, now, rate = null) {
   if (limit.remaining <= 0n) return { kind: "gone" };
@@ -45,8 +46,9 @@ export function recentRate(days, now, zone) {
 }
 
 /**
- * What was left over time, as the chart takes it: moments in seconds, what was left, and the line on to the end.
- * `steps` are `{ at, cost }` in order: what was spent and when. Without them the way here is a straight line too.
+ * What was left over time, as the chart takes it: moments in seconds, what was left, and the line
+ * on to the end. `steps` are `{ at, cost }` in order: what was spent and when. Without them the way
+ * here is a straight line too.
  */
 export function line(limit, from, now, steps, told) {
   const start = onAxis(limit.max);

@@ -16,7 +16,10 @@ const WHAT = {
   concurrent: "calls at once",
 };
 
-/** A limit as the gateway tells it, with its numbers as whole ones: credits in millionths, requests as they are. */
+/**
+ * A limit as the gateway tells it, with its numbers as whole ones: credits in millionths, requests
+ * as they are.
+ */
 export function read(limit) {
   const [level, kind] = limit.limit.split(":");
   const isCredits = kind.startsWith("credits");

@@ -1,4 +1,5 @@
-// Times as people read them: in the reader's own zone, with the team's beside them where that is another.
+// Times as people read them: in the reader's own zone, with the team's beside them where that is
+// another.
 
 export const ownZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone;
 
@@ -31,7 +32,10 @@ export const shortDay = (date, zone = ownZone()) =>
 export const monthOf = (civil) =>
   format(new Date(`${civil}T12:00:00Z`), "UTC", { month: "long", year: "numeric" });
 
-/** The same moment by the team's clock, when that shows another time than the reader's; else nothing: `00:00 New York`. */
+/**
+ * The same moment by the team's clock, when that shows another time than the reader's; else
+ * nothing: `00:00 New York`.
+ */
 export function beside(date, teamZone) {
   if (!teamZone || moment(date, teamZone) === moment(date)) return null;
   const isSameDay = shortDay(date, teamZone) === shortDay(date);

@@ -4,8 +4,8 @@ import { html } from "./lib.js";
 import { Notice, Time, sentence } from "./elements.js";
 
 /**
- * Stands above everything else; what was known before, `since`, stays on the page below it. `forbidden` says what a 403
- * means here.
+ * Stands above everything else; what was known before, `since`, stays on the page below it.
+ * `forbidden` says what a 403 means here.
  */
 export function Trouble({ failure, since, forbidden }) {
   if (!failure) return null;

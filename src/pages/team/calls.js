@@ -1,4 +1,5 @@
-// The calls that this page makes: each from its start to its answer, its refusal, or whatever became of it.
+// The calls that this page makes: each from its start to its answer, its refusal, or whatever
+// became of it.
 
 import { Failure } from "../shared/api.js";
 
@@ -59,7 +60,10 @@ export class Calls {
     this.onEnd(call);
   }
 
-  /** The connection broke: the call may run on, and its answer is then kept. It is known by the name that it carried. */
+  /**
+   * The connection broke: the call may run on, and its answer is then kept. It is known by the name
+   * that it carried.
+   */
   async #lost(call) {
     call.state = "lost";
     this.onChange();

@@ -2,7 +2,9 @@
 
 import { html, useState } from "../shared/lib.js";
 
-/** What an answer holds, as far as it can be shown: an address that is not one of media is left out. */
+/**
+ * What an answer holds, as far as it can be shown: an address that is not one of media is left out.
+ */
 export function mediaOf(answer) {
   const listed = (list) => (Array.isArray(list) ? list : []);
   const images = listed(answer?.images).map((image) => ({ ...image, kind: "image" }));

@@ -1,4 +1,5 @@
-// Who is signed in, and what is known of their team: asked for while somebody looks, gone when they sign out.
+// Who is signed in, and what is known of their team: asked for while somebody looks, gone when they
+// sign out.
 
 import { Feed } from "../shared/feed.js";
 import { Calls } from "./calls.js";
@@ -6,7 +7,10 @@ import { historyPath } from "./history.js";
 import { KeptAnswers } from "./kept.js";
 
 const SECOND = 1000;
-/** While a call made here runs, its place is asked for this often: with all else within half of what a user may ask. */
+/**
+ * While a call made here runs, its place is asked for this often: with all else within half of what
+ * a user may ask.
+ */
 const WATCHING_MS = 2 * SECOND;
 const OPEN_MS = 10 * SECOND;
 

@@ -1,4 +1,5 @@
-// How a program calls the gateway, with the base URL that this page came from. The credential is not written into them.
+// How a program calls the gateway, with the base URL that this page came from. The credential is
+// not written into them.
 
 import { html, useState } from "../shared/lib.js";
 import { base } from "../shared/api.js";

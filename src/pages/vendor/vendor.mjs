@@ -1,5 +1,6 @@
-// Fetches the libraries of the pages from the npm registry and writes their files here. What is fetched stands in
-// vendor.json: each package with its version and the hash of its archive, each file with the name it gets.
+// Fetches the libraries of the pages from the npm registry and writes their files here. What is
+// fetched stands in vendor.json: each package with its version and the hash of its archive, each
+// file with the name it gets.
 //
 //   node src/pages/vendor/vendor.mjs            writes the files, and SHA256SUMS over all of them
 //   node src/pages/vendor/vendor.mjs --check    says whether the files here are what it would write

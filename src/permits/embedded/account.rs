@@ -1,4 +1,5 @@
-//! The shared account as it is kept in the file: its windows and each key's, with the upstream's reports.
+//! The shared account as it is kept in the file: its windows and each key's, with the upstream's
+//! reports.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Media host: pictures cut from photographs by their address when they are fetched, and videos from files.
+//! Media host: pictures cut from photographs by their address when they are fetched, and videos
+//! from files.
 //!
 //! An address holds everything that is needed to make them, with a mark that only the simulator can
 //! make: an address that was never given out is 404, and a generation makes no picture and needs no

@@ -41,7 +41,10 @@ pub struct Entry {
 }
 
 macro_rules! catalogue {
-    ($($(#[doc = $help:literal])+ $name:ident: $kind:ty = $labels:expr $(, in $buckets:expr)?;)*) => {
+    ($(
+        $(#[doc = $help:literal])+
+        $name:ident: $kind:ty = $labels:expr $(, in $buckets:expr)?;
+    )*) => {
         /// Every metric of the gateway.
         #[derive(Clone, Debug)]
         pub struct Catalogue {
@@ -111,9 +114,9 @@ catalogue! {
     team_queue_depth: Family<InFlight, 1> = ["team"];
     /// Time that calls waited for the shared account, where it has limits.
     queue_wait_seconds: Family<Histogram, 1> = ["team"], in QUEUE;
-    /// Credits that the ledger charged for the team's calls: today, this month and last month in the
-    /// team's time zone, and in total; read from the ledger, the same on every replica, so never
-    /// summed over them.
+    /// Credits that the ledger charged for the team's calls: today, this month and last month in
+    /// the team's time zone, and in total; read from the ledger, the same on every replica, so
+    /// never summed over them.
     team_spent_credits: Family<Gauge, 3> = ["team", "model", "period"];
     /// Calls of the team that have ended, by outcome: charged, released (never sent), refused (by
     /// the upstream), unknown; read from the ledger, the same on every replica, so never summed
@@ -197,8 +200,8 @@ catalogue! {
     /// Calls that were not made again: answered with the stored response (replayed, joined), looked
     /// up by id (fetched), refused (mismatch).
     replays_total: Family<Counter, 1> = ["kind"];
-    /// When the first of a team's gateway keys expires, in Unix seconds, as this replica knows them;
-    /// +Inf while none of them will.
+    /// When the first of a team's gateway keys expires, in Unix seconds, as this replica knows
+    /// them; +Inf while none of them will.
     key_expiry_timestamp_seconds: Family<Gauge, 1> = ["team"];
     /// When the certificate of the team listener ends, in Unix seconds: the first of its chain;
     /// +Inf without listen.tls.

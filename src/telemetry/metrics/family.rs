@@ -237,6 +237,7 @@ impl<S: Series> Collector for Single<S> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
@@ -320,7 +321,9 @@ mod tests {
         /// Whatever is counted, in whatever order and under whatever labels, a scrape shows exactly
         /// that.
         #[test]
-        fn a_scrape_shows_what_was_counted(steps in prop::collection::vec(("[ab\u{ff}]{0,3}", "[ab\u{ff}]{0,3}", 1_u64..5), 0..60)) {
+        fn a_scrape_shows_what_was_counted(
+            steps in vec(("[ab\u{ff}]{0,3}", "[ab\u{ff}]{0,3}", 1_u64..5), 0..60)
+        ) {
             let (family, dropped) = family(usize::MAX);
             let mut model: BTreeMap<(String, String), u64> = BTreeMap::new();
             for (one, two, count) in steps {
@@ -334,7 +337,10 @@ mod tests {
         /// However many series are asked for, no more than the bound are shown, and nothing that
         /// was counted is lost.
         #[test]
-        fn the_bound_holds_and_no_count_is_lost(names in prop::collection::vec("[a-c]{1,2}", 0..60), bound in 0_usize..6) {
+        fn the_bound_holds_and_no_count_is_lost(
+            names in vec("[a-c]{1,2}", 0..60),
+            bound in 0_usize..6
+        ) {
             let (family, _) = family(bound);
             names.iter().for_each(|name| family.with([name, ""]).inc());
             let shown = shown(&family);

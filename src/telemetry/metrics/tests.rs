@@ -80,9 +80,8 @@ fn a_team_and_models_series_begins_with_the_first_call() {
     design.ended(metrics.catalogue(), "flux/dev", Outcome::UpstreamError);
     assert_eq!(
         lines(&metrics, "moongate_team_requests_total"),
-        [
-            "moongate_team_requests_total{team=\"design\",model=\"flux/dev\",outcome=\"upstream_error\"} 1"
-        ]
+        ["moongate_team_requests_total\
+             {team=\"design\",model=\"flux/dev\",outcome=\"upstream_error\"} 1"]
     );
 }
 

@@ -147,7 +147,11 @@ impl Exporter {
                     return batch.ends_delivered(rejected);
                 }
                 Err(error) if !is_last && error.may_pass() => {
-                    tracing::debug!(%error, tried, "traces are sent again: the collector did not take them");
+                    tracing::debug!(
+                        %error,
+                        tried,
+                        "traces are sent again: the collector did not take them"
+                    );
                     let asked = error.retry_after().map(|asked| asked.min(PAUSE_MAX));
                     let pausing = asked.unwrap_or_else(|| between_half_and_all(pause));
                     // When stopped, makes one more attempt at once.
@@ -156,7 +160,11 @@ impl Exporter {
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut self.is_failing, true) {
-                        tracing::warn!(%error, tried, "traces are lost: the collector does not take them");
+                        tracing::warn!(
+                            %error,
+                            tried,
+                            "traces are lost: the collector does not take them"
+                        );
                     }
                     return batch.ends_failed();
                 }

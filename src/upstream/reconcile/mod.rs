@@ -143,7 +143,11 @@ impl<T: Fn() -> Vec<Arc<Team>> + Send> Reconcile<T> {
             Meaning::Begins => self.observer.drift(&key.name, 0),
             Meaning::Rose { by } => {
                 let by = Credits::from_micros(by);
-                tracing::info!(key = &*key.name, %by, "the account's balance rose: counting begins anew");
+                tracing::info!(
+                    key = &*key.name,
+                    %by,
+                    "the account's balance rose: counting begins anew"
+                );
                 self.observer.drift(&key.name, 0);
             }
             Meaning::Drift { credits, unexplained } => {

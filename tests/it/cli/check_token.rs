@@ -145,7 +145,8 @@ async fn a_token_signed_by_no_known_key_is_explained() {
             "signature",
             &[
                 "algorithm   ok     RS256",
-                "signature   FAILED the signature is of none of the keys it may be of (kid \"rsa-0\")",
+                "signature   FAILED the signature is of none of the keys it may be of \
+                 (kid \"rsa-0\")",
             ],
         ),
         (
@@ -191,8 +192,8 @@ fn the_command_reads_stdin_and_lists_the_tokens_groups() {
         let [out, err] = [ended.stdout, ended.stderr].map(|text| String::from_utf8(text).unwrap());
         assert_eq!((ended.status.code(), err.as_str()), (Some(code), ""), "{out}");
         assert!(out.ends_with(last) && !out.contains(&token), "{out}");
-        let no_team = "team        FAILED no team matches: /groups is \"staff\", \"finance\"; this issuer's teams are of \
-                       \"grp-closed\", \"grp-design\", \"grp-growth\"";
+        let no_team = "team        FAILED no team matches: /groups is \"staff\", \"finance\"; \
+                       this issuer's teams are of \"grp-closed\", \"grp-design\", \"grp-growth\"";
         assert_eq!(out.lines().any(|line| line == no_team), code == 1, "{out}");
     }
 }

@@ -28,7 +28,8 @@ fn check(text: &str) -> (u8, String, String) {
 
 fn good() -> String {
     format!(
-        "upstream: {{ base_url: https://firemoon.studio/api, keys: [{{ name: primary, secret: {{ file: key }} }}] }}\n\
+        "upstream: {{ base_url: https://firemoon.studio/api, \
+         keys: [{{ name: primary, secret: {{ file: key }} }}] }}\n\
          ledger: {{ embedded: {{ path: moongate.db }} }}\ntime_zone: Europe/Berlin\n\
          teams: {{ design: {{ models: [\"*\"], limits: {{ credits_per_month: 0.10 }} }} }}\n\
          identity: {{ keys: [{{ id: k7Qp2mZr9aBc, sha256: {HASH}, team: design, name: ci }}] }}\n"
@@ -41,7 +42,8 @@ fn check_prints_every_effective_setting_and_no_secret() {
     assert_eq!(code, 0);
     assert_eq!(
         err,
-        "warning: FOLDER/moongate.yaml:4:29: teams.design.models[0]: no model under pricing.models fits *: it allows nothing\n\
+        "warning: FOLDER/moongate.yaml:4:29: teams.design.models[0]: no model under \
+         pricing.models fits *: it allows nothing\n\
          FOLDER/moongate.yaml: OK, with 1 warning\n",
         "what is hardly meant is a warning, and no error"
     );
@@ -62,7 +64,8 @@ fn check_without_secrets_needs_none_of_them_and_all_else() {
     let config = folder.path().join("moongate.yaml");
     let text = format!(
         "{}listen: {{ tls: {{ cert: {{ file: tls.crt }}, key: {{ file: tls.key }} }} }}\n\
-         admin: {{ tokens: [{{ name: ops, sha256: {{ file: ops }} }}, {{ name: ci, sha256: {{ env: CI }} }}] }}\n",
+         admin: {{ tokens: [{{ name: ops, sha256: {{ file: ops }} }}, \
+         {{ name: ci, sha256: {{ env: CI }} }}] }}\n",
         good()
     );
     fs::write(&config, &text).expect("file");
@@ -115,8 +118,10 @@ fn the_query_of_an_address_is_taken_and_not_shown() {
     let effective: Value = serde_saphyr::from_str(&out).expect("YAML");
     assert_eq!(effective["webhook"]["url"], "https://hooks.example.com/notify/?[query]");
     assert!(!out.contains("hook-query") && !err.contains("hook-query"), "{out}{err}");
-    let issuer = "identity: { issuers: [{ issuer: ci, audiences: [moongate], algorithms: [RS256], team_claim: /team, \
-                  jwks: { url: \"https://ci.example.com/keys?key=jwks-query-4f0e\" }, teams: { design: design } }] }\n";
+    let issuer = "identity: { issuers: [{ issuer: ci, audiences: [moongate], \
+                  algorithms: [RS256], team_claim: /team, \
+                  jwks: { url: \"https://ci.example.com/keys?key=jwks-query-4f0e\" }, \
+                  teams: { design: design } }] }\n";
     let (code, out, err) = check(&good().replace(good().lines().last().expect("identity"), issuer));
     assert_eq!(code, 0, "{err}");
     assert!(
@@ -130,8 +135,8 @@ fn the_query_of_an_address_is_taken_and_not_shown() {
 fn check_names_an_issuers_key_file_that_cannot_be_used() {
     let issuer = |file: &str| {
         format!(
-            "{{ issuer: build, audiences: [moongate], algorithms: [ES256], jwks: {{ file: {file} }}, team_claim: /team, \
-             teams: {{ design: design }} }}"
+            "{{ issuer: build, audiences: [moongate], algorithms: [ES256], \
+             jwks: {{ file: {file} }}, team_claim: /team, teams: {{ design: design }} }}"
         )
     };
     let priced =
@@ -141,14 +146,16 @@ fn check_names_an_issuers_key_file_that_cannot_be_used() {
     let (code, out, err) = check(&issuers(&issuer("nowhere.json")));
     assert_eq!(code, 2);
     assert!(out.contains("nowhere.json"), "the settings are good: {out}");
-    let expected = "FOLDER/moongate.yaml: identity.issuers[0].jwks.file: FOLDER/nowhere.json: the file cannot be read: ";
+    let expected = "FOLDER/moongate.yaml: identity.issuers[0].jwks.file: FOLDER/nowhere.json: the \
+                    file cannot be read: ";
     assert!(err.starts_with(expected), "{err}");
     let (code, _, err) = check(&issuers(&issuer("key")));
     assert_eq!(
         (code, err.as_str()),
         (
             2,
-            "FOLDER/moongate.yaml: identity.issuers[0].jwks.file: FOLDER/key: this is not a key set\n"
+            "FOLDER/moongate.yaml: identity.issuers[0].jwks.file: FOLDER/key: this is \
+             not a key set\n"
         )
     );
 }
@@ -171,9 +178,12 @@ fn check_warns_of_usable_models_without_a_price() {
     assert_eq!(
         warned(models, prices),
         [
-            "4:39: teams.design.models[1]: flux/devv has no price under pricing.models: its calls are refused; did you mean flux/dev?",
-            "4:50: teams.design.models[2]: no model under pricing.models fits kling/*: it allows nothing",
-            "4:71: teams.design.models[4]: nano-banana has no price under pricing.models: its calls are refused",
+            "4:39: teams.design.models[1]: flux/devv has no price under pricing.models: its calls \
+             are refused; did you mean flux/dev?",
+            "4:50: teams.design.models[2]: no model under pricing.models fits kling/*: \
+             it allows nothing",
+            "4:71: teams.design.models[4]: nano-banana has no price under pricing.models: its \
+             calls are refused",
         ]
     );
     let unpriced = "models: { flux/dev: { per_image: 0.025 } }";
@@ -197,7 +207,8 @@ fn check_ends_with_2_and_names_every_problem() {
     assert_eq!(
         err,
         "FOLDER/moongate.yaml:3:1: timezone: unknown key; did you mean time_zone?\n\
-         FOLDER/moongate.yaml:4:29: teams.design.models[0]: must be a model id, prefix/* or *, with ! in front to deny; not \"**\"\n"
+         FOLDER/moongate.yaml:4:29: teams.design.models[0]: must be a model id, prefix/* or *, \
+         with ! in front to deny; not \"**\"\n"
     );
 }
 

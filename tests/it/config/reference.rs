@@ -224,7 +224,8 @@ fn the_reference_loads_and_so_does_every_alternative_in_it() {
 
 #[test]
 fn a_minimal_file_means_the_same_as_the_defaults() {
-    let minimal = "upstream: { base_url: https://firemoon.studio/api, keys: [{ name: primary, secret: { env: FIREMOON_API_KEY } }] }\n\
+    let minimal = "upstream:\n  base_url: https://firemoon.studio/api\n\
+                   \x20 keys: [{ name: primary, secret: { env: FIREMOON_API_KEY } }]\n\
                    ledger: { redis: { url: redis://127.0.0.1:6379 } }\nteams: {}\n";
     let (minimal, reference) = (load(minimal, Path::new("")), load(REFERENCE, Path::new("")));
     assert_eq!(reference.needs_restart(&minimal), Vec::<String>::new());
@@ -237,32 +238,34 @@ fn a_minimal_file_means_the_same_as_the_defaults() {
 /// The example of the design, with what it leaves open filled in: a hash where it has none, and the
 /// team that only its issuer names.
 const DESIGN: &str = r#"
-listen: { address: 0.0.0.0:8080 }                     # tls: { cert: {file: …}, key: {file: …} }
+listen: { address: 0.0.0.0:8080 }           # tls: { cert: {file: …}, key: {file: …} }
 admin:  { address: 127.0.0.1:9091, tokens: [{ name: ops, sha256: { file: ops-token.sha256 } }] }
 upstream:
   base_url: https://firemoon.studio/api
   keys: [{ name: primary, secret: { env: FIREMOON_API_KEY } }]
   limits: { requests_per_minute: 60, requests_per_day: 1000, requests_per_month: 10000 }
 ledger:
-  redis: { url: redis://127.0.0.1:6379 }              # or sentinel: …, cluster: …, or embedded: { path: moongate.db }
+  # Or sentinel: …, cluster: …, or embedded: { path: moongate.db }.
+  redis: { url: redis://127.0.0.1:6379 }
 identity:
   issuers:
     - issuer: https://sso.example.com
       audiences: [moongate]
       algorithms: [RS256]
-      jwks: { discovery: true }                       # or { url: https://… }, or { file: keys.json }
-      team_claim: /groups                             # JSON pointer; a list is searched
+      jwks: { discovery: true }             # or { url: https://… }, or { file: keys.json }
+      team_claim: /groups                   # JSON pointer; a list is searched
       user_claim: /sub
       teams: { grp-design: design, grp-growth: growth }
-  keys:                                               # gateway keys kept in this file: hash only
+  keys:                                     # gateway keys kept in this file: hash only
     - { id: k7Qp2mZr9aBc, team: design, name: ci, sha256: "HASH", user: render-farm }
 teams:
   growth: { models: [] }
   design:
-    models: ["flux/*", "nano-banana", "!flux/pro"]    # exact ids, prefix/* or *; ! denies and wins; an empty list allows nothing
+    # Exact ids, prefix/* or *; ! denies and wins; an empty list allows nothing.
+    models: ["flux/*", "nano-banana", "!flux/pro"]
     limits: { requests_per_minute: 30, concurrent: 8, credits_per_day: 20, credits_per_month: 400 }
     user_limits: { requests_per_minute: 10 }
-    weight: 2                                         # share of the shared account when it is scarce
+    weight: 2                               # share of the shared account when it is scarce
 pricing:
   models:
     flux/dev: { per_image: 0.025 }

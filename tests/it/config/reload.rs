@@ -16,7 +16,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 fn text(limit: &str) -> String {
     format!(
         "reload: {{ poll: 10ms }}\n\
-         upstream: {{ base_url: https://firemoon.studio/api, keys: [{{ name: primary, secret: {{ file: key }} }}] }}\n\
+         upstream: {{ base_url: https://firemoon.studio/api, \
+         keys: [{{ name: primary, secret: {{ file: key }} }}] }}\n\
          ledger: {{ embedded: {{ path: moongate.db }} }}\n\
          teams: {{ design: {{ models: [\"*\"], limits: {{ requests_per_day: {limit} }} }} }}\n"
     )
@@ -170,8 +171,10 @@ fn a_reload_names_exactly_what_needs_a_restart() {
         config::parse(text, &source, &|_| None).expect("good")
     };
     let old = parse(&text("1"));
-    let more = "listen: { address: 127.0.0.1:1 }\nlimits: { body_timeout: 5s }\nadmin: { address: 127.0.0.1:2 }\n\
-                pricing: { on_unknown: release, models: { flux/dev: { per_image: 1 } } }\ntime_zone: Europe/Berlin\n";
+    let more = "listen: { address: 127.0.0.1:1 }\nlimits: { body_timeout: 5s }\n\
+                admin: { address: 127.0.0.1:2 }\n\
+                pricing: { on_unknown: release, models: { flux/dev: { per_image: 1 } } }\n\
+                time_zone: Europe/Berlin\n";
     let new = parse(&(text("2").replace("moongate.db", "other.db") + more));
     let expected = [
         "admin.address",
@@ -211,7 +214,8 @@ fn a_reload_tells_each_part_before_and_after() {
     let hash = |digit: &str| digit.repeat(64);
     let key = |digit: &str, name: &str| {
         format!(
-            "identity: {{ keys: [{{ id: k7Qp2mZr9aBc, team: design, name: {name}, sha256: \"{}\" }}] }}\n",
+            "identity: {{ keys: [{{ id: k7Qp2mZr9aBc, team: design, name: {name}, \
+             sha256: \"{}\" }}] }}\n",
             hash(digit)
         )
     };

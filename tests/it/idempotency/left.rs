@@ -139,7 +139,8 @@ async fn a_half_closed_callers_answer_is_kept() {
     let mut stream = std::net::TcpStream::connect(gateway.team()).unwrap();
     stream.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
     let head = format!(
-        "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\nx-request-id: half\r\nauthorization: Bearer {design}\r\n\
+        "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\nx-request-id: half\r\n\
+         authorization: Bearer {design}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );

@@ -51,7 +51,8 @@ impl World {
     fn head(&self, name: &str) -> String {
         let body = json!({ "prompt": "x" }).to_string();
         format!(
-            "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\nx-request-id: {name}\r\nauthorization: Bearer {}\r\n\
+            "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\nx-request-id: {name}\r\n\
+             authorization: Bearer {}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             self.key(),
             body.len()

@@ -165,7 +165,10 @@ async fn an_answer_stored_before_calls_had_ids_is_still_replayed() {
     let store = bench.handle(settings());
     let again = claim("k", "{}", "r-2");
     let place = format!("mg1:{{design}}:replay:key:{}", again.key);
-    let head = r#"{"request_id":"r-1","status":200,"headers":[["content-type","application/json"]],"cost":0.025,"empty":false}"#;
+    let head = r#"{
+        "request_id": "r-1", "status": 200, "headers": [["content-type", "application/json"]],
+        "cost": 0.025, "empty": false
+    }"#;
     let print = again.fingerprint.to_string();
     let fields = ["HSET", &place, "claim", "0193", "print", &print, "head", head, "body", "{}"];
     bench.server.run(&fields).await;

@@ -13,9 +13,8 @@ async fn a_fetch_is_bounded_in_time_and_size() {
     let fetcher = Fetcher::new(false, None, Duration::from_secs(1)).expect("fetcher");
     server.answer("/silent", Answer::Silence);
     assert!(matches!(fetcher.get(&server.url("/silent")).await, Err(FetchError::Late)));
-    assert!(
-        matches!(fetcher.get(&server.url("/nothing")).await, Err(FetchError::Status(status)) if status == 404)
-    );
+    let nothing = fetcher.get(&server.url("/nothing")).await;
+    assert!(matches!(nothing, Err(FetchError::Status(status)) if status == 404));
     server.answer("/large", Answer::Ok(vec![b' '; (1 << 20) + 1].into()));
     assert!(matches!(fetcher.get(&server.url("/large")).await, Err(FetchError::Body)));
     let url = server.url("/jwks");

@@ -131,9 +131,8 @@ fn settings_that_contradict_themselves_make_no_directory() {
     let made = reloaded(vec![], twice, &clock(), None, &counts);
     assert!(matches!(made, Err(AuthenticatorError::KeyTwice(id)) if id == key.id));
     let made = reloaded(vec![], vec![settings(&key, "nobody")], &clock(), None, &counts);
-    assert!(
-        matches!(made, Err(AuthenticatorError::TeamUnknown { team, .. }) if team.as_str() == "nobody")
-    );
+    let Err(AuthenticatorError::TeamUnknown { team, .. }) = made else { panic!("it is unknown") };
+    assert_eq!(team.as_str(), "nobody");
 }
 
 #[test]

@@ -62,7 +62,10 @@ fn claims(namespace: &str, account: &str) -> Value {
         "kubernetes.io": {
             "namespace": namespace,
             "node": { "name": "node-7", "uid": "5d0a6f6e-8f0c-4d9b-8f0e-6c1f1b7a2c11" },
-            "pod": { "name": "render-6c9d7f5b4-x2x9k", "uid": "8a4c9f6e-1d1f-4f8b-9b53-3a2b5c8f5b0e" },
+            "pod": {
+                "name": "render-6c9d7f5b4-x2x9k",
+                "uid": "8a4c9f6e-1d1f-4f8b-9b53-3a2b5c8f5b0e",
+            },
             "serviceaccount": { "name": account, "uid": "e2f9c1de-7d3f-41d2-9d1a-0a4f3b2c5d6e" },
             "warnafter": now + 3607,
         },

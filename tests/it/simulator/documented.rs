@@ -189,7 +189,10 @@ async fn every_model_that_was_ever_seen_generates() {
         "firemoon-studio/detail-maximizer",
         "firemoon-studio/background-remover",
     ] {
-        let body = r#"{"prompt":"a","num_images":1,"image_url":"data:image/png;base64,AAAA","image_urls":["x"]}"#;
+        let body = r#"{
+            "prompt": "a", "num_images": 1,
+            "image_url": "data:image/png;base64,AAAA", "image_urls": ["x"]
+        }"#;
         let answer = firemoon.generate(model, body).await;
         assert_eq!(answer.status, 200, "{model}: {}", answer.text());
         let configuration = firemoon.get(&format!("/api/models-config/{model}")).await.json();
@@ -202,10 +205,22 @@ async fn public_endpoints_need_no_key() {
     let firemoon = start(settings()).await;
     let models = firemoon.get("/api/models").await.json();
     assert_eq!(models.as_array().unwrap().len(), 17);
-    let flux = json!({ "id": "flux/dev", "provider": "flux", "category": "image", "pricing": { "credits": 0.025, "unit": "image" } });
+    let flux = json!({
+        "id": "flux/dev",
+        "provider": "flux",
+        "category": "image",
+        "pricing": { "credits": 0.025, "unit": "image" },
+    });
     assert_eq!(models[0], flux);
     let configuration = firemoon.get("/api/models-config/flux/dev").await.json();
-    let images = json!({ "name": "num_images", "required": false, "type": "integer", "minimum": 1.0, "maximum": 4.0, "default": 1 });
+    let images = json!({
+        "name": "num_images",
+        "required": false,
+        "type": "integer",
+        "minimum": 1.0,
+        "maximum": 4.0,
+        "default": 1,
+    });
     assert_eq!(configuration["parameters"][1], images);
     assert_eq!(firemoon.get("/api/models-config/flux/none").await.status, 404);
     let samples = firemoon.get("/api/sample-images").await.json();

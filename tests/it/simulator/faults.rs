@@ -53,7 +53,8 @@ async fn bare(address: &str, fault: &str) -> (Vec<u8>, std::io::Result<()>) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let length = CAT.len();
     let head = format!(
-        "POST /api/v1/flux/dev HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\nx-simulator-fault: {fault}\r\ncontent-length: {length}\r\n\r\n{CAT}"
+        "POST /api/v1/flux/dev HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\
+         x-simulator-fault: {fault}\r\ncontent-length: {length}\r\n\r\n{CAT}"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut read = Vec::new();
@@ -129,7 +130,8 @@ async fn bytes_that_are_no_http_can_be_sent() {
     let raw = |text: &str, then: &str| {
         json!([{ "fault": "raw", "text": text, "then": then, "times": 1 }]).to_string()
     };
-    let two = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n!";
+    let two = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\n\
+               content-length: 1\r\n\r\n!";
     for (text, then, reset) in [("SSH-2.0-nonsense\r\n", "close", false), (two, "reset", true)] {
         assert_eq!(firemoon.put("/_simulator/faults", &raw(text, then)).await.status, 200);
         let mut stream = TcpStream::connect(&firemoon.api).await.unwrap();

@@ -20,8 +20,10 @@ async fn evict(server: &RedisServer) {
 }
 
 fn says_of(flaws: &[Flaw], port: u16) -> bool {
-    matches!(flaws, [flaw] if flaw.weight == Weight::Refusal
-        && flaw.text.starts_with(&format!("127.0.0.1:{port} evicts")) && flaw.text.contains("volatile-lru"))
+    let [flaw] = flaws else { return false };
+    flaw.weight == Weight::Refusal
+        && flaw.text.starts_with(&format!("127.0.0.1:{port} evicts"))
+        && flaw.text.contains("volatile-lru")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -37,7 +37,14 @@ pub fn pass(clock: &Clock, seconds: i64) {
 
 /// Claims of a good token: ann of the team design, for an hour.
 pub fn good_claims() -> Value {
-    json!({ "iss": ISSUER, "aud": "moongate", "sub": "ann", "iat": NOW, "exp": NOW + 3600, "groups": ["staff", "grp-design"] })
+    json!({
+        "iss": ISSUER,
+        "aud": "moongate",
+        "sub": "ann",
+        "iat": NOW,
+        "exp": NOW + 3600,
+        "groups": ["staff", "grp-design"],
+    })
 }
 
 /// [`good_claims`] with some of them changed, or taken out where the new value is `null`.

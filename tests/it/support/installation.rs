@@ -42,7 +42,10 @@ impl Installation {
         let file = json!({
             "listen": { "address": "127.0.0.1:0", "workers": 2 },
             "admin": { "address": "127.0.0.1:0" },
-            "upstream": { "base_url": base_url, "keys": [{ "name": "primary", "secret": { "file": "shared-key" } }] },
+            "upstream": {
+                "base_url": base_url,
+                "keys": [{ "name": "primary", "secret": { "file": "shared-key" } }],
+            },
             "ledger": { "embedded": { "path": "ledger.db" } },
             "identity": {
                 "issuers": [{
@@ -51,7 +54,11 @@ impl Installation {
                     "algorithms": ["RS256"],
                     "jwks": { "file": "jwks.json" },
                     "team_claim": "/groups",
-                    "teams": { "grp-design": "design", "grp-growth": "growth", "grp-closed": "closed" },
+                    "teams": {
+                        "grp-design": "design",
+                        "grp-growth": "growth",
+                        "grp-closed": "closed",
+                    },
                 }],
                 "keys": [],
             },
@@ -157,5 +164,12 @@ impl Installation {
 /// Claims of a good token: a user of the team design, for ten minutes.
 pub fn claims(user: &str) -> Value {
     let now = jiff::Timestamp::now().as_second();
-    json!({ "iss": ISSUER, "aud": "moongate", "sub": user, "groups": ["staff", "grp-design"], "iat": now, "exp": now + 600 })
+    json!({
+        "iss": ISSUER,
+        "aud": "moongate",
+        "sub": user,
+        "groups": ["staff", "grp-design"],
+        "iat": now,
+        "exp": now + 600,
+    })
 }

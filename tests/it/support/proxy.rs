@@ -184,7 +184,9 @@ async fn fated(relayed: impl Future<Output = ()>, mut fates: watch::Receiver<Fat
     let is_stranded = tokio::select! {
         () = &mut relayed => false,
         // Not polled any more, it stays as it is.
-        changed = fates.wait_for(|now| *now != at_first) => changed.is_ok_and(|now| now.severed == at_first.severed),
+        changed = fates.wait_for(|now| *now != at_first) => {
+            changed.is_ok_and(|now| now.severed == at_first.severed)
+        }
     };
     if is_stranded {
         let _ = fates.wait_for(|now| now.severed != at_first.severed).await;

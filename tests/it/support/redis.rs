@@ -324,7 +324,8 @@ impl RedisSentinel {
         let of = primary.port().to_string();
         let replica = RedisServer::replica_of(&primary).await;
         let watch = format!(
-            "sentinel monitor {name} 127.0.0.1 {of} 2\nsentinel down-after-milliseconds {name} 500\n\
+            "sentinel monitor {name} 127.0.0.1 {of} 2\n\
+             sentinel down-after-milliseconds {name} 500\n\
              sentinel failover-timeout {name} 3000\n",
             name = Self::MASTER
         );

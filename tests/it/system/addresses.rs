@@ -67,7 +67,8 @@ async fn a_second_gateway_on_an_address_names_the_key() {
         let second = Running::start(&["serve", "--config", installation.path().to_str().unwrap()]);
         let key = pointer.trim_start_matches('/').replace('/', ".");
         let why = format!(
-            "moongate: {listener} cannot listen on {address}: {IN_USE}; `{key}` says where it listens"
+            "moongate: {listener} cannot listen on {address}: {IN_USE}; `{key}` says \
+             where it listens"
         );
         assert_eq!(second.ended().await, (Some(1), why));
     }

@@ -196,7 +196,8 @@ async fn a_bad_body_is_refused_before_anything_is_reserved() {
     let (installation, gateway) = gateway(&firemoon).await;
     let head = |length: &str| {
         format!(
-            "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\nx-request-id: r1\r\nauthorization: Bearer {}\r\n\
+            "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\nx-request-id: r1\r\n\
+             authorization: Bearer {}\r\n\
              content-type: application/json\r\n{length}\r\n\r\n",
             installation.key("design")
         )
@@ -276,7 +277,8 @@ const REFUSED_MODELS: [(&str, &str, u16, &str, &str, &str); 8] = [
         "nano-banana",
         404,
         "Model not found",
-        "Model configuration not found for nano-banana: the operators of this gateway have set no price for it",
+        "Model configuration not found for nano-banana: the operators of this gateway have set no \
+         price for it",
         "model_unknown",
     ),
     (
@@ -284,7 +286,8 @@ const REFUSED_MODELS: [(&str, &str, u16, &str, &str, &str); 8] = [
         "flux/devv",
         404,
         "Model not found",
-        "Model configuration not found for flux/devv: the operators of this gateway have set no price for it; did you mean flux/dev?",
+        "Model configuration not found for flux/devv: the operators of this gateway have set no \
+         price for it; did you mean flux/dev?",
         "model_unknown",
     ),
     // The nearest one is flux/pro, which the team may not use: it is not named.
@@ -293,7 +296,8 @@ const REFUSED_MODELS: [(&str, &str, u16, &str, &str, &str); 8] = [
         "flux/prp",
         404,
         "Model not found",
-        "Model configuration not found for flux/prp: the operators of this gateway have set no price for it",
+        "Model configuration not found for flux/prp: the operators of this gateway have set no \
+         price for it",
         "model_unknown",
     ),
     (
@@ -301,7 +305,8 @@ const REFUSED_MODELS: [(&str, &str, u16, &str, &str, &str); 8] = [
         "FLUX/DEV",
         404,
         "Model not found",
-        "Model configuration not found for FLUX/DEV: the operators of this gateway have set no price for it; did you mean flux/dev?",
+        "Model configuration not found for FLUX/DEV: the operators of this gateway have set no \
+         price for it; did you mean flux/dev?",
         "model_unknown",
     ),
 ];

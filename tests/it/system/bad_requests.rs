@@ -90,7 +90,8 @@ async fn a_malformed_path_is_refused_and_a_strange_one_unknown() {
         // `providers` could be a model's id, and a model is not read.
         let method = if status == 405 { "GET" } else { "POST" };
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: gateway\r\nx-request-id: r1\r\nconnection: close\r\nauthorization: Bearer {}\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: gateway\r\nx-request-id: r1\r\n\
+             connection: close\r\nauthorization: Bearer {}\r\n\
              content-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}",
             installation.key("design")
         );
@@ -123,7 +124,8 @@ async fn a_wrong_method_is_told_the_allowed_ones() {
     ];
     for (method, path, allow) in rows {
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: gateway\r\nx-request-id: r1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nhost: gateway\r\nx-request-id: r1\r\n\
+             connection: close\r\ncontent-length: 0\r\n\r\n"
         );
         let (status, head, body) = raw(&gateway, &request);
         let expected = METHOD.replace("POST", &allow.to_uppercase());

@@ -104,7 +104,8 @@ async fn a_full_gateway_closes_the_longest_idle_connection() {
     }
     let stalls = r#"moongate_accept_stalls_total{reason="connections_max"}"#;
     assert_eq!(gateway.metric(stalls).await, Some(1.0));
-    let full = "as many connections are open as may be (limits.connections_max): callers wait to be accepted";
+    let full = "as many connections are open as may be (limits.connections_max): callers wait \
+                to be accepted";
     gateway.lines_written(1, full).await;
     firemoon.release().await;
     assert_eq!(call.await.unwrap(), 200);
@@ -130,7 +131,8 @@ async fn running_out_of_descriptors_is_logged_and_measured() {
     let address = gateway.team().to_owned();
     let waiting =
         tokio::spawn(async move { Connection::open(&address).await.send(&unknown()).await.status });
-    let full = "no file descriptor is left: callers wait to be accepted; raise the limit of open files (ulimit -n)";
+    let full = "no file descriptor is left: callers wait to be accepted; raise the limit of open \
+                files (ulimit -n)";
     wait_until("the log says so", || async { gateway.line(full).is_some() }).await;
     let metrics = operator.exchange(&Call::get("/metrics")).await.unwrap();
     let stalls = metrics

@@ -15,7 +15,9 @@ use crate::support::stored::by_gateways;
 async fn a_settlement_whose_answer_was_lost_is_counted_once() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let proxy = Proxy::start(redis.port()).await;
-    let ledger = json!({ "redis": { "url": format!("redis://127.0.0.1:{}", proxy.port()), "deadline": "20s" } });
+    let ledger = json!({
+        "redis": { "url": format!("redis://127.0.0.1:{}", proxy.port()), "deadline": "20s" },
+    });
     let installation = Installation::before(&firemoon)
         .set("/listen/workers", json!(1))
         .set("/ledger", ledger)

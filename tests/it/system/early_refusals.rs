@@ -206,7 +206,8 @@ async fn what_follows_an_unread_body_is_never_a_request() {
     let installation = Installation::before(&firemoon).set("/limits/body_timeout", json!("300ms"));
     let mut gateway = Gateway::serve(&installation).await;
     let inner = format!(
-        "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+        "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\n\
          content-length: 14\r\n\r\n{{\"prompt\":\"x\"}}",
         installation.key("design")
     );

@@ -106,7 +106,13 @@ async fn every_sent_call_is_a_request_whatever_the_answer() {
         let installation = store.before(&firemoon);
         let gateway = Gateway::serve(&installation).await;
         let (key, mut count) = (installation.key("own"), Count::default());
-        let answer = |status: u16| json!({ "fault": "answer", "amount": status, "text": "{\"error\":\"no\",\"message\":\"no\"}" });
+        let answer = |status: u16| {
+            json!({
+                "fault": "answer",
+                "amount": status,
+                "text": "{\"error\":\"no\",\"message\":\"no\"}",
+            })
+        };
         let ends = [
             (answer(400), "refused"),
             (answer(404), "refused"),

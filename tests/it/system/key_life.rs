@@ -282,7 +282,12 @@ async fn suspending_and_resuming_reach_every_replica_within_two_seconds() {
 async fn a_key_outlives_its_teams_place_in_the_configuration() {
     let mut world = world().await;
     let before = std::fs::read_to_string(world.installation.path()).unwrap();
-    let teams = json!({ "design": { "models": ["*"] }, "growth": { "models": ["*"] }, "closed": { "models": ["*"] }, "guests": { "models": ["*"] } });
+    let teams = json!({
+        "design": { "models": ["*"] },
+        "growth": { "models": ["*"] },
+        "closed": { "models": ["*"] },
+        "guests": { "models": ["*"] },
+    });
     world.installation.change("/teams", teams);
     wait_until("the new team is known", || async {
         see(&world.one, "/admin/v1/teams").await["teams"].as_array().unwrap().len() == 4

@@ -15,7 +15,10 @@ use crate::support::redis::{RedisServer, wait_until};
 #[tokio::test]
 async fn a_day_and_a_month_may_have_a_billion_requests() {
     let firemoon = Firemoon::start();
-    let most = json!({ "requests_per_day": 1_000_000_000, "requests_per_month": { "limit": 1_000_000_000 } });
+    let most = json!({
+        "requests_per_day": 1_000_000_000,
+        "requests_per_month": { "limit": 1_000_000_000 },
+    });
     let account = json!({ "requests_per_day": 1_000_000_000, "requests_per_month": 1_000_000_000 });
     let installation = with_operators(Installation::before(&firemoon))
         .set("/teams/design/limits", most.clone())
@@ -25,7 +28,10 @@ async fn a_day_and_a_month_may_have_a_billion_requests() {
     let (key, _) =
         make_key(&gateway, json!({ "team": "design", "name": "most", "limits": most })).await;
     soon(&gateway, &key, "200").await;
-    let more = json!({ "requests_per_day": 1_000_000_001, "requests_per_month": { "limit": 1_000_000_001 } });
+    let more = json!({
+        "requests_per_day": 1_000_000_001,
+        "requests_per_month": { "limit": 1_000_000_001 },
+    });
     let more = Call::post("/admin/v1/keys")
         .with(OPS)
         .json(&json!({ "team": "design", "name": "x", "limits": more }));
@@ -136,8 +142,9 @@ async fn a_budget_for_two_pictures_refuses_four() {
 
     let refused = gateway.send(&pictures(4).with(key)).await;
     assert_eq!(refused.refusal(), (402, "budget_exhausted".to_owned()));
-    let message = "Insufficient credits to generate content: team:credits_total allows 0.15: 0.1 used, 0 reserved, \
-                   this call costs up to 0.1; it does not reset: the operators of this gateway can top it up";
+    let message = "Insufficient credits to generate content: team:credits_total allows 0.15: 0.1 \
+                   used, 0 reserved, this call costs up to 0.1; it does not reset: the operators \
+                   of this gateway can top it up";
     assert_eq!(refused.json()["message"], message);
     assert_eq!(refused.json()["error"], "Insufficient credits");
     assert_eq!(
@@ -191,7 +198,12 @@ async fn users_and_keys_have_limits_beside_the_teams() {
     let mut installation = Installation::before(&firemoon)
         .set("/teams/design/limits", json!({ "requests_per_day": 5 }))
         .set("/teams/design/user_limits", json!({ "requests_per_day": 2 }));
-    let narrow = json!({ "team": "design", "name": "narrow", "user": "robot", "limits": { "credits_per_day": 0.025 } });
+    let narrow = json!({
+        "team": "design",
+        "name": "narrow",
+        "user": "robot",
+        "limits": { "credits_per_day": 0.025 },
+    });
     installation.add_key("narrow", narrow);
     let gateway = Gateway::serve(&installation).await;
     let (ann, bob) = (installation.token("ann"), installation.token("bob"));

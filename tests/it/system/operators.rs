@@ -69,7 +69,11 @@ async fn a_wrong_change_is_explained_and_changes_nothing() {
     let refused = sent(
         &gateway,
         keys().json(&json!({
-            "team": "nobody", "name": "", "user": "", "models": ["a b"], "expires_at": "2001-01-01T00:00:00Z",
+            "team": "nobody",
+            "name": "",
+            "user": "",
+            "models": ["a b"],
+            "expires_at": "2001-01-01T00:00:00Z",
             "limits": { "requests_per_dya": 1, "concurrent": -3 },
         })),
     )
@@ -207,7 +211,11 @@ async fn an_operator_grants_access_with_one_change_and_command() {
     let section = section.split("\n## ").next().unwrap();
     let yaml = section.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
     let team: Value = serde_saphyr::from_str(yaml).unwrap();
-    let mut teams = json!({ "design": { "models": ["*"] }, "growth": { "models": ["*"] }, "closed": { "models": ["*"] } });
+    let mut teams = json!({
+        "design": { "models": ["*"] },
+        "growth": { "models": ["*"] },
+        "closed": { "models": ["*"] },
+    });
     teams["brand"] = team["teams"]["brand"].clone();
     installation.change("/teams", teams);
     wait_until("the team is known", || async {

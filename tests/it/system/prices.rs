@@ -72,7 +72,10 @@ fn firemoons_catalogue_becomes_a_price_table_and_is_compared() {
         let (code, fragment, _) = prices(&installation, &[]);
         assert_eq!(code, 0);
         assert!(
-            fragment.contains("    flux/schnell: { per_image: 0.003 }   # cheaper: configured is per_image: 0.002\n"),
+            fragment.contains(
+                "    flux/schnell: { per_image: 0.003 }   # cheaper: configured is \
+                 per_image: 0.002\n"
+            ),
             "{fragment}"
         );
         assert!(
@@ -157,7 +160,8 @@ async fn the_gauge_says_how_prices_stand_after_each_change() {
 async fn a_usable_model_without_a_price_is_warned_of() {
     let firemoon = Firemoon::start();
     let mut installation = installation(&firemoon);
-    let of_banana = "teams.design.models[2]: nano-banana has no price under pricing.models: its calls are refused";
+    let of_banana = "teams.design.models[2]: nano-banana has no price under pricing.models: its \
+                     calls are refused";
     let check = |installation: &Installation| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_moongate"));
         let ended = command.args(["check", "--config"]).arg(installation.path()).output().unwrap();
@@ -189,8 +193,8 @@ async fn a_usable_model_without_a_price_is_warned_of() {
     // It is given its price, and another team a model that has none.
     installation.change("/pricing/models/nano-banana", json!({ "per_image": 0.039 }));
     installation.change("/teams/growth/models", json!(["flux/dev", "flux/devv"]));
-    let of_devv = "teams.growth.models[1]: flux/devv has no price under pricing.models: its calls are refused; \
-                   did you mean flux/dev?";
+    let of_devv = "teams.growth.models[1]: flux/devv has no price under pricing.models: its calls \
+                   are refused; did you mean flux/dev?";
     wait_until("it is warned of", || async {
         warned().iter().any(|warning| warning.ends_with(of_devv))
     })

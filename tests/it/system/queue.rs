@@ -331,7 +331,11 @@ async fn a_call_refused_with_one_key_waits_for_another() {
     std::fs::write(installation.folder().join("second-key"), "fm_live_second_0c51").unwrap();
     let keys = json!([
         { "name": "primary", "secret": { "file": "shared-key" } },
-        { "name": "second", "secret": { "file": "second-key" }, "limits": { "requests_per_month": 2 } },
+        {
+            "name": "second",
+            "secret": { "file": "second-key" },
+            "limits": { "requests_per_month": 2 },
+        },
     ]);
     installation.change("/upstream/keys", keys);
     let gateway = Gateway::serve(&installation).await;

@@ -21,12 +21,13 @@ async fn no_shared_key_or_team_credential_is_ever_written_down() {
         .set("/upstream/breaker", json!(null));
     let gateway = Gateway::serve(&installation).await;
     let (key, token) = (installation.key("design").to_owned(), installation.token("ann"));
+    let elsewhere = format!("https://elsewhere.example/?key={SHARED_KEY}");
     let faults = [
         json!([]),
         json!([{ "fault": "echo_authorization", "text": "error" }]),
         json!([{ "fault": "raw", "text": format!("{SHARED_KEY}\r\n\r\n") }]),
         json!([{ "fault": "cut_body" }]),
-        json!([{ "fault": "redirect", "text": format!("https://elsewhere.example/?key={SHARED_KEY}") }]),
+        json!([{ "fault": "redirect", "text": elsewhere }]),
         json!([{ "fault": "slow_headers", "after": "20s" }]),
     ];
     for fault in &faults {

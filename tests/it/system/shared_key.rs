@@ -15,7 +15,8 @@ async fn only_the_callers_body_goes_out_byte_for_byte() {
     let firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon);
     let gateway = Gateway::serve(&installation).await;
-    let body = "{ \"prompt\" : \"\\u0061 cat\",\n\t\"num_images\":1, \"unknown\": [1.0e0, {\"deep\":null}] }\r\n";
+    let body = "{ \"prompt\" : \"\\u0061 cat\",\n\t\"num_images\":1, \
+                \"unknown\": [1.0e0, {\"deep\":null}] }\r\n";
     let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let reply = gateway
         .send(

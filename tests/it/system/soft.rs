@@ -80,7 +80,10 @@ async fn of_two_replicas_one_gives_the_budget_notice() {
 #[tokio::test]
 async fn the_webhook_is_called_once_and_its_secret_kept() {
     let (receiver, firemoon) = (Receiver::start(&[Answer::Status(503)]).await, Firemoon::start());
-    let webhook = json!({ "url": format!("{}?token=hook-query-4f0e", receiver.url()), "authorization": { "file": "hook" } });
+    let webhook = json!({
+        "url": format!("{}?token=hook-query-4f0e", receiver.url()),
+        "authorization": { "file": "hook" },
+    });
     let installation = Installation::before(&firemoon)
         .set(
             "/teams/design/limits",

@@ -174,7 +174,8 @@ async fn a_slow_reader_is_cut_off_alone() {
 
     let body = json!({ "prompt": PROMPT }).to_string();
     let head = format!(
-        "POST /api/v1/flux/dev HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\nx-request-id: unread-1\r\n\
+        "POST /api/v1/flux/dev HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\n\
+         x-request-id: unread-1\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );

@@ -40,9 +40,8 @@ async fn a_team_pages_through_its_own_generations_only() {
     }
     let video = generate("kling/kling-2-1-master", &json!({ "prompt": PROMPT, "duration": "5" }));
     gateway.send(&video.with(&installation.token("ann"))).await;
-    firemoon
-        .faults(&json!([{ "fault": "answer", "amount": 400, "text": "{\"error\":\"no\",\"message\":\"no\"}" }]))
-        .await;
+    let no = r#"{"error":"no","message":"no"}"#;
+    firemoon.faults(&json!([{ "fault": "answer", "amount": 400, "text": no }])).await;
     assert_eq!(gateway.send(&picture().with(design)).await.status, 400);
     gateway.send(&picture().with(growth)).await;
 
@@ -223,8 +222,8 @@ async fn refusals_and_the_own_page_state_the_limit_fully() {
     assert_eq!(
         refused.json()["message"],
         format!(
-            "Insufficient credits to generate content: team:credits_per_day allows 0.06: 0.025 used, 0 reserved, this \
-             call costs up to 0.05; it resets at {reset}"
+            "Insufficient credits to generate content: team:credits_per_day allows 0.06: 0.025 \
+             used, 0 reserved, this call costs up to 0.05; it resets at {reset}"
         )
     );
     assert_eq!(

@@ -158,7 +158,8 @@ async fn expect_continue_and_chunked_bodies_are_understood() {
     let installation = Installation::before(&firemoon);
     let gateway = Gateway::serve(&installation).await;
     let head = format!(
-        "POST /api/v1/flux/dev HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+        "POST /api/v1/flux/dev HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\n\
          expect: 100-continue\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n",
         installation.key("design")
     );

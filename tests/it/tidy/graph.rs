@@ -205,7 +205,8 @@ fn a_cycle_is_found_and_a_mere_reexport_is_none() {
     let [knot] = &rooms.knots()[..] else { panic!("one knot of rooms") };
     assert_eq!(
         rooms.cycle(knot),
-        "a → b → a\n    a → b: src/a/y.rs names crate::b::b\n    b → a: src/b.rs names crate::a::X::new"
+        "a → b → a\n    a → b: src/a/y.rs names crate::b::b\n\
+         \x20   b → a: src/b.rs names crate::a::X::new"
     );
     let [knot] = &files.knots()[..] else { panic!("one knot of files") };
     assert!(files.cycle(knot).starts_with("src/a/x.rs → src/a/y.rs → src/b.rs → src/a/x.rs"));

@@ -3,6 +3,7 @@
 
 mod cycles;
 mod graph;
+mod line_length;
 mod source;
 mod test_names;
 

@@ -343,7 +343,9 @@ fn the_rules_see_every_path_and_nothing_else() {
         //! use redis::Comment;
         use std::{fmt, sync::{Arc, atomic::{AtomicBool as Flag, Ordering}}};
         pub use super::wire::{self, Wire};
-        fn f<'a>(x: &'a str) -> char { crate::team::TeamId::parse("use redis::Text;"); let _ = r#"redis::"Raw"#; '"' }
+        fn f<'a>(x: &'a str) -> char {
+            crate::team::TeamId::parse("use redis::Text;"); let _ = r#"redis::"Raw"#; '"'
+        }
         fn g() { wire::exchange(); redis::cmd(); }
         mod tests { use super::super::super::config; /* prometheus::Block */ }
     "##;

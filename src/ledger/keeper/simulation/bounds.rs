@@ -123,7 +123,8 @@ impl fmt::Display for Broken {
         let Self { seed, bounds, why, log } = self;
         writeln!(
             f,
-            "{why}\nseed {seed}, {bounds:?}; MOONGATE_SIMULATION_SEED={seed} runs it again. Its story:"
+            "{why}\nseed {seed}, {bounds:?}; MOONGATE_SIMULATION_SEED={seed} runs it \
+             again. Its story:"
         )?;
         log.iter().try_for_each(|line| writeln!(f, "  {line}"))
     }

@@ -8,8 +8,8 @@
 //! (its losses), `network` (the network), `world` (shared state and events), `process` and
 //! `background` (a process and its tasks), `caller`, `history` (the scheduler), `faults` (calls
 //! and faults), `checker` and `limits` (the checker, with every write), `losses` and `after_loss`
-//! (the checker after a loss), `final_checks` and `money` (the checks at the end), and `shrink` (the
-//! smallest failing history).
+//! (the checker after a loss), `final_checks` and `money` (the checks at the end), and `shrink`
+//! (the smallest failing history).
 //!
 //! Besides random faults, short histories are repeated with a fault in each of their steps, one at
 //! a time: see `tests`.

@@ -31,8 +31,8 @@ pub(super) fn of(checker: &mut Checker, state: &State) {
             kept_requests + given_requests >= requests && kept_credits + given_credits >= credits;
         checker.hold(is_all, || {
             format!(
-                "{name:?} counts {kept_requests} calls and {kept_credits} credits in {window}; really paid were \
-                 {requests} and {credits}"
+                "{name:?} counts {kept_requests} calls and {kept_credits} credits in {window}; \
+                 really paid were {requests} and {credits}"
             )
         });
         let topped_up = if period == Period::Total { record.topped_up() } else { 0 };
@@ -114,7 +114,10 @@ fn sums(checker: &mut Checker, state: &State) {
         let [spent_requests, _, spent_credits, _]: [u64; 4] = team.counts(period, &windows).into();
         let is_counted = requests <= spent_requests && credits <= spent_credits;
         checker.hold(is_counted, || {
-            format!("on {day} rows say {requests} calls and {credits} credits, counted are {spent_requests} and {spent_credits}")
+            format!(
+                "on {day} rows say {requests} calls and {credits} credits, counted are \
+                 {spent_requests} and {spent_credits}"
+            )
         });
     }
 }

@@ -33,19 +33,19 @@ const HISTORIES: u64 = 10_000;
 /// - The checker knew only the gateway that made a call as one who could speak for it; all others
 ///   who had seen it died before they could restore what they knew: 58807, 68899, 97810, 165515,
 ///   238204.
-/// - A call that had ended before a loss ended again after it, and what others had seen of its first
-///   end came later: what another call holds was freed: 1458376, 1699605.
+/// - A call that had ended before a loss ended again after it, and what others had seen of its
+///   first end came later: what another call holds was freed: 1458376, 1699605.
 /// - A call was renewed after its deadline, when others had swept it, and took the place of another
 ///   after a loss: 1323533.
-/// - A call was swept in a later epoch than the one that admitted it, and was taken for open after a
-///   loss: 1450892, 1635712.
+/// - A call was swept in a later epoch than the one that admitted it, and was taken for open after
+///   a loss: 1450892, 1635712.
 /// - Two processes began epochs of the same number, since the clock was set back: what one counted
 ///   was lost: 1018681.
 /// - A user's record was older than the team's, and what only the team held was freed: 1550045.
 /// - The clock was set back, so that a call swept after a loss was not known as from before it, and
 ///   had two rows: 1748097.
-/// - What came late was yet to be judged when the store was lost again; what it lacked was taken for
-///   ended: 1324450.
+/// - What came late was yet to be judged when the store was lost again; what it lacked was taken
+///   for ended: 1324450.
 /// - The checker counted a call whose process had died, though another call may have its hold, that
 ///   had ended and whose process was not told: 1716305.
 /// - A step that ended a call was sent twice, written, and lost before the second sending was
@@ -101,7 +101,8 @@ fn every_promise_holds_in_every_history() {
         let why = history::run(*seed, Planted::Nothing, &Bounds::default()).unwrap_err();
         let smallest = shrink(*seed, Planted::Nothing, Bounds::default()).unwrap();
         panic!(
-            "a promise is broken with the seeds {broken:?}, with the first of them: {why}\nIn its smallest history: {smallest}"
+            "a promise is broken with the seeds {broken:?}, with the first of them: {why}\n\
+             In its smallest history: {smallest}"
         );
     }
 }

@@ -286,8 +286,8 @@ fn line_of((process, team): (usize, usize), step: &Step, reply: &Reply, at: i64)
     let late = at - step.from;
     let makes = if step.is_made() { format!(" makes {}", step.makes) } else { String::new() };
     format!(
-        "process {process}, team {team}: step on {expected}{makes}, {late} µs old: {verdict:?}; opens {opened:?}, ends \
-         {rows:?}, marks {marks:?} {marked:?}, renews {}{restores}",
+        "process {process}, team {team}: step on {expected}{makes}, {late} µs old: {verdict:?}; \
+         opens {opened:?}, ends {rows:?}, marks {marks:?} {marked:?}, renews {}{restores}",
         step.renewed.len()
     )
 }

@@ -46,7 +46,8 @@ def main() -> None:
             picture = Image.open(io.BytesIO(files.read(f"skimage/data/{file}"))).crop(box)
             if name in TONES:
                 picture = ImageOps.colorize(picture.convert("L"), *TONES[name])
-            # As large as the largest that is asked for, so that the simulator need not smooth anything.
+            # As large as the largest that is asked for, so that the simulator need not smooth
+            # anything.
             picture = ImageOps.contain(picture.convert("RGB"), (1024, 1024), Image.Resampling.LANCZOS)
             (HERE / f"{name}.jpg").write_bytes(made(picture, name))
 

@@ -27,9 +27,8 @@ pub(crate) async fn a_quote_says_what_an_admission_would_and_reserves_nothing<B:
         let call = call().team(kind.name()).limits([wide]).level(user("ana"), [limit(kind, max)]);
         let before = fixture.snapshot(&call).await.statuses;
         for _ in 0..5 {
-            assert!(
-                matches!(quote(&fixture, &call).await, Verdict::Admitted { statuses, .. } if statuses == before)
-            );
+            let quoted = quote(&fixture, &call).await;
+            assert!(matches!(quoted, Verdict::Admitted { statuses, .. } if statuses == before));
         }
         fixture.admit(&call).await;
         fixture.admit(&call).await;

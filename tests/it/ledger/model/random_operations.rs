@@ -92,8 +92,7 @@ fn step() -> impl Strategy<Value = Step> {
         3_600_000_000,
     ]);
     prop_oneof![
-        12 => (select(vec![0, 0, 0, 1]), 0..3_usize, proptest::option::of(0..2_usize), price(), phase())
-            .prop_map(|(team, user, key, price, phase)| Step::Admit { team, user, key, price, phase }),
+        12 => admit(),
         2 => any::<Index>().prop_map(Step::AdmitAgain),
         2 => any::<Index>().prop_map(Step::Dispatch),
         1 => any::<Index>().prop_map(Step::Recall),
@@ -102,13 +101,31 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<Index>().prop_map(Step::ReleaseSlots),
         2 => vec(any::<Index>(), 0..8).prop_map(Step::Renew),
         4 => pass.prop_map(Step::Pass),
-        1 => (prop::bool::weighted(0.3), -1..=1_i64).prop_map(|(month, micros)| Step::ToEdge { month, micros }),
-        5 => (0..3_usize, kind(), 0..7_u64, 1..5_u64, prop::bool::weighted(0.25))
-            .prop_map(|(level, kind, max, burst, shadow)| Step::SetLimit { level, kind, max, burst, shadow }),
+        1 => (prop::bool::weighted(0.3), -1..=1_i64)
+            .prop_map(|(month, micros)| Step::ToEdge { month, micros }),
+        5 => set_limit(),
         2 => (0..3_usize, kind()).prop_map(|(level, kind)| Step::DropLimit { level, kind }),
-        2 => (0..2_usize, any::<Index>(), 0..6_u8, select(vec![1, 100_000, 100_000, Credits::MAX.micros()]))
-            .prop_map(|(team, scope, id, micros)| Step::TopUp { team, scope, id, micros }),
+        2 => top_up(),
     ]
+}
+
+fn admit() -> impl Strategy<Value = Step> {
+    let team = select(vec![0, 0, 0, 1]);
+    let key = proptest::option::of(0..2_usize);
+    (team, 0..3_usize, key, price(), phase())
+        .prop_map(|(team, user, key, price, phase)| Step::Admit { team, user, key, price, phase })
+}
+
+fn set_limit() -> impl Strategy<Value = Step> {
+    (0..3_usize, kind(), 0..7_u64, 1..5_u64, prop::bool::weighted(0.25)).prop_map(
+        |(level, kind, max, burst, shadow)| Step::SetLimit { level, kind, max, burst, shadow },
+    )
+}
+
+fn top_up() -> impl Strategy<Value = Step> {
+    let micros = select(vec![1, 100_000, 100_000, Credits::MAX.micros()]);
+    (0..2_usize, any::<Index>(), 0..6_u8, micros)
+        .prop_map(|(team, scope, id, micros)| Step::TopUp { team, scope, id, micros })
 }
 
 /// Drives random lives of this store beside the model.
@@ -253,8 +270,8 @@ impl<B: Bench> Life<B> {
         }
     }
 
-    /// The limit statuses of every level of every team, under its limits and under every kind of limit there
-    /// is; and all rows.
+    /// The limit statuses of every level of every team, under its limits and under every kind of
+    /// limit there is; and all rows.
     async fn compare(&self, after: &Step) {
         let ledger = &self.handles[(self.turns + 1) % 2];
         let now = self.clock.now();

@@ -99,9 +99,10 @@ async fn an_admission_without_an_answer_is_reported_when_released() {
     {
         let mut admission = ledger.admit(call().admission(unheard));
         let direct = handle(patient(&server));
+        let is_made = || async { matches!(direct.open(&call().team).await, Ok(2)) };
         tokio::select! {
             _ = &mut admission => panic!("its answer is held"),
-            () = wait_until("it is made", || async { matches!(direct.open(&call().team).await, Ok(2)) }) => {}
+            () = wait_until("it is made", is_made) => {}
         }
     }
     proxy.set(Fault::None);

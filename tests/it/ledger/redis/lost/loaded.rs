@@ -76,9 +76,10 @@ impl Load {
             self.make(&self.replicas[by(number)]).await
         };
         let made = stream::iter(0..calls).map(make).buffer_unordered(at_a_time).collect::<Vec<_>>();
+        let go_round = self.go_round.iter().map(|number| self.goes_round(&self.replicas[*number]));
         let made = tokio::select! {
             made = made => made,
-            _ = join_all(self.go_round.iter().map(|number| self.goes_round(&self.replicas[*number]))) => unreachable!(),
+            _ = join_all(go_round) => unreachable!(),
         };
         let paid: Vec<_> = made.into_iter().flatten().collect();
         assert!(paid.iter().all(|(_, settled)| *settled == Settled::Now(credits(PRICE))));
