@@ -19,8 +19,13 @@ fn listed(body: &str, fields: &Fields) -> Vec<(String, String, &'static str)> {
 fn ids_are_found_in_whatever_shape_the_list_has() {
     for list in [
         r#"[{"id":"flux/dev","pricing":{"credits":0.025}},{"id":"nano-banana"}]"#,
-        r#"{"models":[{"_id":17,"modelId":"flux/dev"},{"_id":18,"modelId":"nano-banana"}],"n":2}"#,
-        r#"{"data":{"models":[{"endpoint":"/api/v1/flux/dev"},{"endpoint":"/v1/nano-banana"}]}}"#,
+        r#"{
+            "models": [{"_id": 17, "modelId": "flux/dev"}, {"_id": 18, "modelId": "nano-banana"}],
+            "total": 2
+        }"#,
+        r#"{"data": {"models": [
+            {"endpoint": "/api/v1/flux/dev"}, {"endpoint": "/api/v1/nano-banana"}
+        ]}}"#,
         r#"{"flux/dev":{"price":1},"nano-banana":{"price":2}}"#,
         r#"["flux/dev","nano-banana"]"#,
         r#"{"image":[{"slug":"flux/dev"}],"video":[{"slug":"nano-banana"}]}"#,

@@ -324,8 +324,8 @@ mod tests {
         let line = text(&ended(&id(), &Method::POST, StatusCode::OK), &facts());
         assert_eq!(
             line,
-            "2026-11-22T14:26:08.123Z POST /api/v1/{model} 200 ok design/alice \\\"al\\\" \\u{202e} \
-             flux/dev 0.025 credits 812.3 ms (queue 0.0, upstream 800.1, own 0.2) r1 \
+            "2026-11-22T14:26:08.123Z POST /api/v1/{model} 200 ok \
+             design/alice \\\"al\\\" \\u{202e} flux/dev 0.025 credits 812.3 ms (queue 0.0, upstream 800.1, own 0.2) r1 \
              call 0193a1b2c3d47e5f8a9b0c1d2e3f4a5b\n"
         );
     }

@@ -25,6 +25,19 @@ async fn outcome(gateway: &Gateway, key: &str) -> String {
     if reply.status == 200 { "200".to_owned() } else { reply.refusal().1 }
 }
 
+async fn is_listed_as_closed(gateway: &Gateway) -> bool {
+    let closed = gateway.readiness().await.1["closed_teams"].clone();
+    closed.as_array().is_some_and(|closed| closed.contains(&json!("design")))
+}
+
+fn assert_the_acceptance_is_logged(line: &Value) {
+    assert_eq!(
+        [&line["before"], &line["after"]],
+        [&json!({ "closed": true }), &json!({ "closed": false })]
+    );
+    assert_eq!((&line["subject"], &line["result"]), (&json!("team design"), &json!("done")));
+}
+
 /// On every replica.
 #[tokio::test]
 async fn budgets_held_after_a_loss_open_once_accepted() {
@@ -53,12 +66,7 @@ async fn budgets_held_after_a_loss_open_once_accepted() {
     redis.run(&["FLUSHALL"]).await;
     for gateway in [&one, &other] {
         assert_eq!(outcome(gateway, design).await, "ledger_unavailable");
-        wait_until("the closed teams are listed", || async {
-            gateway.readiness().await.1["closed_teams"]
-                .as_array()
-                .is_some_and(|closed| closed.contains(&json!("design")))
-        })
-        .await;
+        wait_until("the closed team is listed", || is_listed_as_closed(gateway)).await;
         assert_eq!(gateway.readiness().await.0, 200, "the team is refused by every replica alike");
         let team = see(gateway, "/admin/v1/teams/design").await;
         assert_eq!(
@@ -76,11 +84,8 @@ async fn budgets_held_after_a_loss_open_once_accepted() {
     );
     for gateway in [&one, &other] {
         assert_eq!(outcome(gateway, design).await, "200");
-        wait_until("no team is listed as closed", || async {
-            let closed = gateway.readiness().await.1["closed_teams"].clone();
-            !closed.as_array().is_some_and(|closed| closed.contains(&json!("design")))
-        })
-        .await;
+        let is_listed_as_open = || async { !is_listed_as_closed(gateway).await };
+        wait_until("the team is listed no more", is_listed_as_open).await;
     }
     let status = limit_status(&one, design, "team:credits_total").await;
     assert_eq!(status["used"], 0.1, "what both had counted counts again: {status}");
@@ -94,11 +99,7 @@ async fn budgets_held_after_a_loss_open_once_accepted() {
 
     let accepted = |line: &Value| line["action"] == "accept_loss";
     let line = other.line_written("an operator made a change", accepted).await;
-    assert_eq!(
-        [&line["before"], &line["after"]],
-        [&json!({ "closed": true }), &json!({ "closed": false })]
-    );
-    assert_eq!((&line["subject"], &line["result"]), (&json!("team design"), &json!("done")));
+    assert_the_acceptance_is_logged(&line);
 }
 
 #[tokio::test]

@@ -65,9 +65,20 @@ async fn read_only_operators_and_strangers_can_change_nothing() {
 #[tokio::test]
 async fn a_wrong_change_is_explained_and_changes_nothing() {
     let (_firemoon, _installation, gateway) = world().await;
+    wrong_keys_are_explained(&gateway).await;
+    wrong_paths_are_explained(&gateway).await;
+    wrong_methods_are_explained(&gateway).await;
+    assert!(audit(&gateway).is_empty());
+    let configured = see(&gateway, "/admin/v1/keys").await;
+    assert!(
+        configured["keys"].as_array().unwrap().iter().all(|key| key["source"] == "configuration")
+    );
+}
+
+async fn wrong_keys_are_explained(gateway: &Gateway) {
     let keys = || Call::post("/admin/v1/keys").with(OPS);
     let refused = sent(
-        &gateway,
+        gateway,
         keys().json(&json!({
             "team": "nobody",
             "name": "",
@@ -90,15 +101,18 @@ async fn a_wrong_change_is_explained_and_changes_nothing() {
         "{\"team\":\"design\",\"name\":\"x\",\"nmae\":1}",
     ] {
         assert_eq!(
-            sent(&gateway, keys().text(wrong)).await.refusal(),
+            sent(gateway, keys().text(wrong)).await.refusal(),
             (400, "invalid_body".to_owned()),
             "{wrong}"
         );
     }
-    let (status, code) = sent(&gateway, keys().bytes("{}")).await.refusal();
+    let (status, code) = sent(gateway, keys().bytes("{}")).await.refusal();
     assert_eq!((status, code.as_str()), (415, "media_type_unsupported"));
-    let (status, code) = sent(&gateway, keys().text(&" ".repeat(70_000))).await.refusal();
+    let (status, code) = sent(gateway, keys().text(&" ".repeat(70_000))).await.refusal();
     assert_eq!((status, code.as_str()), (413, "body_too_large"));
+}
+
+async fn wrong_paths_are_explained(gateway: &Gateway) {
     for (path, code) in [
         ("/admin/v1/teams/nobody/suspend", "team_not_found"),
         ("/admin/v1/teams/-/suspend", "team_not_found"),
@@ -107,37 +121,35 @@ async fn a_wrong_change_is_explained_and_changes_nothing() {
         ("/admin/v1/keys/000000000000/destroy", "route_not_found"),
     ] {
         assert_eq!(
-            sent(&gateway, Call::post(path).with(OPS)).await.refusal(),
+            sent(gateway, Call::post(path).with(OPS)).await.refusal(),
             (404, code.to_owned()),
             "{path}"
         );
     }
     for path in ["/admin/v1/teams/..", "/admin/v1/%2e%2e", "/admin/v1/teams%2fdesign"] {
         assert_eq!(
-            sent(&gateway, Call::get(path).with(OPS)).await.refusal(),
+            sent(gateway, Call::get(path).with(OPS)).await.refusal(),
             (400, "invalid_path".to_owned()),
             "{path}"
         );
     }
-    let odd = sent(&gateway, Call::get("/admin/v1/keys?taem=design").with(OPS)).await;
+    let odd = sent(gateway, Call::get("/admin/v1/keys?taem=design").with(OPS)).await;
     assert_eq!(odd.refusal(), (400, "invalid_request".to_owned()));
+}
+
+async fn wrong_methods_are_explained(gateway: &Gateway) {
     for (method, path, allow) in [
         (Method::DELETE, "/admin/v1/keys", "GET, HEAD, POST"),
         (Method::POST, "/admin/v1/teams", "GET, HEAD"),
         (Method::GET, "/admin/v1/teams/design/suspend", "POST"),
     ] {
-        let reply = sent(&gateway, Call::new(method, path).with(OPS)).await;
+        let reply = sent(gateway, Call::new(method, path).with(OPS)).await;
         assert_eq!(
             (reply.refusal().1.as_str(), reply.header("allow")),
             ("method_not_allowed", Some(allow)),
             "{path}"
         );
     }
-    assert!(audit(&gateway).is_empty());
-    let configured = see(&gateway, "/admin/v1/keys").await;
-    assert!(
-        configured["keys"].as_array().unwrap().iter().all(|key| key["source"] == "configuration")
-    );
 }
 
 #[tokio::test]

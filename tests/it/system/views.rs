@@ -21,6 +21,18 @@ async fn quote(gateway: &Gateway, key: &str, model: &str, body: &Value) -> Reply
     gateway.send(&Call::post(&format!("/gateway/v1/quote/{model}")).json(body).with(key)).await
 }
 
+fn assert_describes_the_video(generation: &Value) {
+    assert_eq!(
+        (&generation["endpoint"], &generation["videoSeconds"]),
+        (&json!("kling/kling-2-1-master"), &json!(5.0))
+    );
+    assert_eq!((&generation["httpStatus"], &generation["images"]), (&json!(200), &json!(0)));
+    let time = |name| generation[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let times = ["createdAt", "sentAt", "answeredAt", "settledAt"].map(time);
+    assert!(times.is_sorted(), "{times:?}");
+    assert!(generation["latency"].as_f64().unwrap() >= 0.0);
+}
+
 #[tokio::test]
 async fn a_team_pages_through_its_own_generations_only() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
@@ -62,17 +74,7 @@ async fn a_team_pages_through_its_own_generations_only() {
     assert_eq!(members("user")[1], "ann");
     made.reverse();
     assert_eq!(members("requestId")[2..], made.iter().map(|id| json!(id)).collect::<Vec<_>>());
-    let newest = &list["generations"][1];
-    assert_eq!(
-        (&newest["endpoint"], &newest["videoSeconds"]),
-        (&json!("kling/kling-2-1-master"), &json!(5.0))
-    );
-    assert_eq!((&newest["httpStatus"], &newest["images"]), (&json!(200), &json!(0)));
-    let times = ["createdAt", "sentAt", "answeredAt", "settledAt"];
-    let times =
-        times.map(|name| newest[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap());
-    assert!(times.is_sorted(), "{times:?}");
-    assert!(newest["latency"].as_f64().unwrap() >= 0.0);
+    assert_describes_the_video(&list["generations"][1]);
     let whole = json!({ "limit": 50, "offset": 0, "total": 5, "hasMore": false });
     assert_eq!(list["pagination"], whole);
     assert_eq!((&list["stats"]["completed"], &list["stats"]["failed"]), (&json!(4), &json!(1)));

@@ -2,6 +2,7 @@
 //! down.
 
 mod cycles;
+mod function_length;
 mod graph;
 mod line_length;
 mod source;

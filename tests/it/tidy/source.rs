@@ -169,12 +169,7 @@ pub(super) struct Import {
 fn without_modules(code: &str) -> (String, Vec<(String, String)>) {
     let (mut own, mut inside, mut rest) = (String::new(), Vec::new(), code);
     while let Some((before, name, after)) = next_module(rest) {
-        let mut depth = 1;
-        let end = after.find(|letter| {
-            depth += i32::from(letter == '{') - i32::from(letter == '}');
-            depth == 0
-        });
-        let end = end.expect("a module ends");
+        let end = end_of_block(after);
         own.push_str(before);
         own.push(';');
         inside.push((name.to_owned(), after[..end].to_owned()));
@@ -182,6 +177,16 @@ fn without_modules(code: &str) -> (String, Vec<(String, String)>) {
     }
     own.push_str(rest);
     (own, inside)
+}
+
+/// Where a block ends whose opening brace stands just before this code.
+pub(super) fn end_of_block(code: &str) -> usize {
+    let mut depth = 1;
+    let end = code.find(|letter| {
+        depth += i32::from(letter == '{') - i32::from(letter == '}');
+        depth == 0
+    });
+    end.expect("a block ends")
 }
 
 /// What stands before the next `mod name {`, the name, and what follows.

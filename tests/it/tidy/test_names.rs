@@ -1,6 +1,6 @@
 //! The name of a test is a short sentence.
 
-use super::source::Source;
+use super::source::{Source, end_of_block};
 use super::{assert_none, rust};
 
 /// The most words of a name.
@@ -37,16 +37,6 @@ fn tests_of(code: &str) -> Vec<&str> {
         }
     }
     names
-}
-
-/// Where a block ends whose opening brace stands just before this code.
-fn end_of_block(code: &str) -> usize {
-    let mut depth = 1;
-    let end = code.find(|letter| {
-        depth += i32::from(letter == '{') - i32::from(letter == '}');
-        depth == 0
-    });
-    end.unwrap_or(code.len())
 }
 
 /// The name of the first function in this code; `None` where a macro names it.

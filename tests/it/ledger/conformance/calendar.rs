@@ -193,20 +193,22 @@ const EDGES: [(&str, &str, &str); 6] = [
     ("2027-10-31T23:00:00Z", "2027-10-31", "2027-11-01"),
 ];
 
+/// A call of a team that has room for exactly what begins before the edge: what begins after it
+/// finds the room of its own window.
+fn call_at_an_edge() -> Call {
+    let budget = |kind| limit(kind, 4 * PRICE);
+    call()
+        .zone("Europe/Berlin")
+        .limits([budget(LimitKind::CreditsPerDay), limit(LimitKind::RequestsPerDay, 4)])
+        .user("ana", [budget(LimitKind::CreditsPerMonth)])
+        .level(key("k7Qp2mZr9aBc"), [limit(LimitKind::RequestsPerMonth, 4)])
+}
+
 /// On all levels.
 pub(crate) async fn calls_across_window_edges_are_settled_where_they_began<B: Bench>() {
-    let (second, levels) =
-        (Duration::from_secs(1), [Scope::Team, user("ana"), key("k7Qp2mZr9aBc")]);
+    let second = Duration::from_secs(1);
     for (edge, before, after) in EDGES {
-        let fixture = Fixture::<B>::open_at(edge).await;
-        // Room for exactly what begins before the edge: what begins after it finds the room of its
-        // own window.
-        let budget = |kind| limit(kind, 4 * PRICE);
-        let call = call()
-            .zone("Europe/Berlin")
-            .limits([budget(LimitKind::CreditsPerDay), limit(LimitKind::RequestsPerDay, 4)])
-            .user("ana", [budget(LimitKind::CreditsPerMonth)])
-            .level(levels[2].clone(), [limit(LimitKind::RequestsPerMonth, 4)]);
+        let (fixture, call) = (Fixture::<B>::open_at(edge).await, call_at_an_edge());
         fixture.clock.set(moment(edge) - Duration::from_micros(1));
         let [charged, released, left, dispatched] = [
             fixture.admit(&call).await,
@@ -232,28 +234,18 @@ pub(crate) async fn calls_across_window_edges_are_settled_where_they_began<B: Be
             "{edge}"
         );
         let (spent, held) = (2 * PRICE + PRICE / 4, if next.is_some() { PRICE } else { 0 });
-        for level in &levels {
-            let counted = async |kind| fixture.counted_at(&call, level.clone(), kind).await;
-            let (day, month) =
-                (if same_day { spent } else { 0 }, if same_month { spent } else { 0 });
-            assert_eq!(counted(LimitKind::CreditsPerDay).await, (day, held), "{edge} {level:?}");
-            assert_eq!(
-                counted(LimitKind::CreditsPerMonth).await,
-                (month, held),
-                "{edge} {level:?}"
-            );
-            assert_eq!(counted(LimitKind::CreditsTotal).await, (spent, held), "{edge} {level:?}");
-            let calls = |counts| if counts { 3 } else { 0 };
-            assert_eq!(
-                counted(LimitKind::RequestsPerDay).await,
-                (calls(same_day), held / PRICE),
-                "{edge} {level:?}"
-            );
-            assert_eq!(
-                counted(LimitKind::RequestsPerMonth).await,
-                (calls(same_month), held / PRICE),
-                "{edge} {level:?}"
-            );
+        let counts = |counts: bool, of: u64| if counts { of } else { 0 };
+        for (kind, expected) in [
+            (LimitKind::CreditsPerDay, (counts(same_day, spent), held)),
+            (LimitKind::CreditsPerMonth, (counts(same_month, spent), held)),
+            (LimitKind::CreditsTotal, (spent, held)),
+            (LimitKind::RequestsPerDay, (counts(same_day, 3), held / PRICE)),
+            (LimitKind::RequestsPerMonth, (counts(same_month, 3), held / PRICE)),
+        ] {
+            for level in [Scope::Team, user("ana"), key("k7Qp2mZr9aBc")] {
+                let counted = fixture.counted_at(&call, level.clone(), kind).await;
+                assert_eq!(counted, expected, "{edge} {level:?} {kind:?}");
+            }
         }
         if let Some(next) = next {
             fixture.settle(&call, next, Outcome::Charged, PRICE).await;

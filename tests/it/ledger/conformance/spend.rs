@@ -52,6 +52,30 @@ fn spent(team: &str, model: &str, amounts: &[(&str, &str)]) -> Vec<String> {
     amounts.iter().map(line).collect()
 }
 
+/// The first lines are those of the team design and its first model.
+fn assert_flux_spent(metrics: &Metrics, amounts: &[(&str, &str); 4]) {
+    let lines = shown(metrics, "team_spent_credits");
+    assert_eq!(lines[..4], spent("design", "flux/dev", amounts));
+}
+
+fn assert_each_call_is_shown_today(metrics: &Metrics) {
+    let today = |team: &str, model: &str, outcome: &str| {
+        format!("team=\"{team}\",model=\"{model}\",period=\"today\",outcome=\"{outcome}\"}} 1")
+    };
+    let mut calls = shown(metrics, "team_calls");
+    calls.retain(|line| line.contains("today"));
+    assert_eq!(
+        calls,
+        [
+            today("design", "flux/dev", "charged"),
+            today("design", "flux/dev", "refused"),
+            today("design", "flux/dev", "unknown"),
+            today("design", "other", "charged"),
+            today("left", "flux/dev", "charged"),
+        ]
+    );
+}
+
 pub(crate) async fn what_teams_have_spent_is_shown_by_period<B: Bench>() {
     let fixture = Fixture::<B>::open_at("2026-09-15T10:00:00Z").await;
     let own = call().zone("Europe/Berlin");
@@ -89,21 +113,7 @@ pub(crate) async fn what_teams_have_spent_is_shown_by_period<B: Bench>() {
         spent("left", "flux/dev", &of_left),
     ];
     assert_eq!(shown(&metrics, "team_spent_credits"), expected.concat());
-    let today = |team: &str, model: &str, outcome: &str| {
-        format!("team=\"{team}\",model=\"{model}\",period=\"today\",outcome=\"{outcome}\"}} 1")
-    };
-    let mut calls = shown(&metrics, "team_calls");
-    calls.retain(|line| line.contains("today"));
-    assert_eq!(
-        calls,
-        [
-            today("design", "flux/dev", "charged"),
-            today("design", "flux/dev", "refused"),
-            today("design", "flux/dev", "unknown"),
-            today("design", "other", "charged"),
-            today("left", "flux/dev", "charged"),
-        ]
-    );
+    assert_each_call_is_shown_today(&metrics);
 
     // A call that ends the day after still belongs to the day that admitted it.
     let late = fixture.admit(&own).await;
@@ -111,19 +121,16 @@ pub(crate) async fn what_teams_have_spent_is_shown_by_period<B: Bench>() {
     fixture.settle(&own, late, Outcome::Charged, PRICE).await;
     watch.read().await;
     let of_flux = [("last_month", "0.1"), ("month", "0.5"), ("today", "0"), ("total", "0.7")];
-    let lines = shown(&metrics, "team_spent_credits");
-    assert_eq!(lines[..4], spent("design", "flux/dev", &of_flux));
+    assert_flux_spent(&metrics, &of_flux);
 
     fixture.set("2026-12-01T10:00:00Z");
     watch.read().await;
     let of_flux = [("last_month", "0.5"), ("month", "0"), ("today", "0"), ("total", "0.7")];
-    let lines = shown(&metrics, "team_spent_credits");
-    assert_eq!(lines[..4], spent("design", "flux/dev", &of_flux));
+    assert_flux_spent(&metrics, &of_flux);
 
     fixture.pay(&own).await;
     fixture.pass(Duration::from_secs(31 * 24 * 3600));
     watch.read().await;
     let of_flux = [("last_month", "0.1"), ("month", "0"), ("today", "0"), ("total", "0.8")];
-    let lines = shown(&metrics, "team_spent_credits");
-    assert_eq!(lines[..4], spent("design", "flux/dev", &of_flux));
+    assert_flux_spent(&metrics, &of_flux);
 }

@@ -77,10 +77,7 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let phase = || prop_oneof![Just(Phase::Waiting), Just(Phase::Dispatched)];
-    let price = || select(vec![0, 1, 99_999, 100_000, 250_000]);
-    let outcome = || select([&[Outcome::Charged][..], &Outcome::ALL].concat());
-    let kind = || select(LimitKind::ALL.to_vec());
+    let outcome = select([&[Outcome::Charged][..], &Outcome::ALL].concat());
     let pass = select(vec![
         1,
         999_999,
@@ -96,7 +93,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<Index>().prop_map(Step::AdmitAgain),
         2 => any::<Index>().prop_map(Step::Dispatch),
         1 => any::<Index>().prop_map(Step::Recall),
-        6 => (any::<Index>(), outcome(), price(), prop::bool::weighted(0.3))
+        6 => (any::<Index>(), outcome, price(), prop::bool::weighted(0.3))
             .prop_map(|(which, end, micros, keeps)| Step::Settle(which, end, micros, keeps)),
         2 => any::<Index>().prop_map(Step::ReleaseSlots),
         2 => vec(any::<Index>(), 0..8).prop_map(Step::Renew),
@@ -109,10 +106,19 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn price() -> impl Strategy<Value = u64> {
+    select(vec![0, 1, 99_999, 100_000, 250_000])
+}
+
+fn kind() -> impl Strategy<Value = LimitKind> {
+    select(LimitKind::ALL.to_vec())
+}
+
 fn admit() -> impl Strategy<Value = Step> {
     let team = select(vec![0, 0, 0, 1]);
+    let phase = prop_oneof![Just(Phase::Waiting), Just(Phase::Dispatched)];
     let key = proptest::option::of(0..2_usize);
-    (team, 0..3_usize, key, price(), phase())
+    (team, 0..3_usize, key, price(), phase)
         .prop_map(|(team, user, key, price, phase)| Step::Admit { team, user, key, price, phase })
 }
 
