@@ -90,7 +90,7 @@ impl fmt::Debug for Credits {
 /// Why a text is not an amount of credits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotCredits {
-    /// Not digits with at most one decimal point.
+    /// Something other than digits with at most one decimal point.
     #[error("credits are a decimal number such as 0.025")]
     NotADecimal,
     /// More than six decimal places.

@@ -12,7 +12,7 @@ use http::HeaderName;
 
 use crate::decimal::Decimal;
 
-pub use answer::{Answer, AnswerBody, Guard, Kept, SLICE, SOCKET_ROOM, Transport};
+pub use answer::{Answer, AnswerBody, Guard, Release, SLICE, SOCKET_ROOM, Transport};
 pub use delivery::{Deliver, Delivery};
 pub use write::HeaderWriter;
 
@@ -42,7 +42,8 @@ pub struct Gathered {
 }
 
 impl Gathered {
-    /// For a body of known length: allocates once, and only when there is more than one frame.
+    /// Buffer for a body of known length: allocates once, and only when there is more than one
+    /// frame.
     #[must_use]
     pub fn expecting(bytes: usize) -> Self {
         Self { expected: bytes, ..Self::default() }
@@ -68,7 +69,7 @@ impl Gathered {
         self.first.len() + self.whole.len()
     }
 
-    /// Whether no bytes have come.
+    /// Whether no bytes were received.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

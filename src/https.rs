@@ -25,7 +25,7 @@ pub enum ExchangeError {
     /// No connection, no TLS, or no HTTP.
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
-    /// It took too long.
+    /// Took too long.
     #[error("it did not answer in time")]
     Late,
 }
@@ -119,7 +119,7 @@ pub fn secret_header(secret: &Secret) -> io::Result<HeaderValue> {
 #[must_use]
 pub fn between_half_and_all(pause: Duration) -> Duration {
     let mut random = [0; 1];
-    // Without randomness they retry together, which only makes a burst.
+    // A failure is ignored: replicas then retry together, which only makes a burst.
     let _ = getrandom::fill(&mut random);
     pause / 2 + pause * u32::from(random[0]) / 512
 }

@@ -3,6 +3,6 @@
 
 use std::collections::HashMap;
 
-/// For keys that come from the configuration or were checked first: outsiders must not choose them,
-/// since the hash is not collision-resistant.
+/// A map for keys that come from the configuration or were checked first: outsiders must not choose
+/// them, since the hash is not collision-resistant.
 pub type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;

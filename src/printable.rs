@@ -46,7 +46,7 @@ impl<'a> Printable<'a> {
         Self { text, chars_max: usize::MAX }
     }
 
-    /// Only its beginning: for untrusted text of any length.
+    /// Shows only the beginning: for untrusted text of any length.
     #[must_use]
     pub const fn short(text: &'a str) -> Self {
         Self { text, chars_max: SHORT }
@@ -67,7 +67,7 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// Same as `Display`, so that a log field may use either.
+/// Formats as `Display` does, so that a log field may use either.
 impl fmt::Debug for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -111,7 +111,7 @@ pub fn json(text: &str) -> Cow<'_, str> {
 pub fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
     let mut written = Vec::with_capacity(256);
     value.serialize(&mut Serializer::with_formatter(&mut written, Readable))?;
-    // Always valid: JSON is UTF-8 and the additions are ASCII.
+    // UTF-8 for certain: JSON is UTF-8 and the additions are ASCII.
     String::from_utf8(written).map_err(serde_json::Error::custom)
 }
 
@@ -119,7 +119,7 @@ struct Readable;
 
 impl Formatter for Readable {
     fn write_f64<W: io::Write + ?Sized>(&mut self, writer: &mut W, number: f64) -> io::Result<()> {
-        // With a decimal point, as JSON usually writes floats: some readers distinguish 1.0 from 1.
+        // Writes a decimal point, as JSON usually does: some readers distinguish 1.0 from 1.
         let point = if number.fract() == 0.0 { ".0" } else { "" };
         write!(writer, "{number}{point}")
     }

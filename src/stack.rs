@@ -76,11 +76,11 @@ pub struct Parts {
     pub buffer: Buffer,
     /// Decides who is calling.
     pub authenticator: Live<Authenticator>,
-    /// Bounds the work of verifying credentials, and slows down whoever guesses them.
+    /// Bounds the work of verifying credentials, and slows down callers that guess them.
     pub credential_guard: Arc<CredentialGuard>,
-    /// This worker's ledger and its open reservations.
+    /// The worker's ledger and its open reservations.
     pub reservation_manager: Arc<ReservationManager>,
-    /// This worker's handle to the shared account's permits.
+    /// The worker's handle to the shared account's permits.
     pub permits: Arc<dyn Permits>,
     /// Stored responses of calls that have an idempotency key.
     pub replays: Replays,
@@ -92,7 +92,7 @@ pub struct Parts {
     pub upstream: Live<Upstream>,
     /// Counts what happens upstream.
     pub upstream_observer: Arc<dyn upstream::Observer>,
-    /// This worker's connections to the upstream.
+    /// The worker's connections to the upstream.
     pub upstream_client: UpstreamClient,
     /// The limits of callers as last reported, over all workers.
     pub latest: Latest,
@@ -176,7 +176,7 @@ where
     let (authenticator, guard) = (parts.authenticator.clone(), &parts.credential_guard);
 
     ServiceBuilder::new()
-        // Nothing below sees a credential, nothing above knows a team.
+        // No layer below sees a credential, none above knows a team.
         .layer(step(Authenticate::new(authenticator, Arc::clone(guard))))
         // Directly below `authenticate`, so that refusals further down count for their team.
         .layer(parts.measure_team.clone())
@@ -266,7 +266,7 @@ fn replay(parts: &Parts) -> Replay {
     )
 }
 
-/// Both use the same connections: a call that is admitted with a free one is sent over it.
+/// The layers share connections: a call that is admitted with a free one is sent over it.
 fn admit_and_queue(parts: &Parts) -> (Admit<UpstreamAccess>, Queue) {
     let observer = &parts.upstream_observer;
     let access = UpstreamAccess {

@@ -143,7 +143,7 @@ fn file() -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "benches", "instructions", "budgets.toml"].iter().collect()
 }
 
-/// Without which the figures would be others.
+/// Tools whose versions change the figures.
 fn made_with() -> BTreeMap<String, String> {
     let programs = MADE_WITH.map(|program| (program.to_owned(), version(program)));
     programs.into_iter().chain([("processor".to_owned(), processor())]).collect()

@@ -96,8 +96,8 @@ pub fn count(
     Ok(kinds.iter().zip(counts).map(|(kind, count)| figure("gateway", kind.what, count)).collect())
 }
 
-/// As in the other benchmark, but that the second team may make one call a day, and that callgrind
-/// is slow.
+/// Configures it as in the other benchmark, except that the second team may make one call a day,
+/// and with patience for callgrind.
 fn configure(
     folder: &Path,
     neighbours: &Neighbours,

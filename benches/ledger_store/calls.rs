@@ -16,9 +16,9 @@ use crate::outcome::Outcome;
 /// How a call is admitted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// It can be sent at once: two words to the store for each call.
+    /// Can be sent at once: two words to the store for each call.
     AsSent,
-    /// It waits, and is marked before it is sent: three.
+    /// Waits, and is marked before it is sent: three.
     ThenMarked,
 }
 
@@ -31,7 +31,7 @@ impl Way {
         }
     }
 
-    /// In which phase it is admitted.
+    /// The phase in which it is admitted.
     pub fn phase(self) -> Phase {
         match self {
             Self::AsSent => Phase::Dispatched,

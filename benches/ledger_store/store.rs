@@ -65,7 +65,7 @@ impl Store {
         Err("redis-server did not start".into())
     }
 
-    /// Its process.
+    /// The id of its process.
     pub fn id(&self) -> u32 {
         self.process.id()
     }

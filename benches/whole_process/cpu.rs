@@ -12,14 +12,14 @@ const TICK: Duration = Duration::from_millis(10);
 /// Processor time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Used {
-    /// In programs.
+    /// Time in programs.
     pub user: Duration,
-    /// In the kernel for them.
+    /// Time in the kernel for them.
     pub system: Duration,
 }
 
 impl Used {
-    /// Both together.
+    /// The sum of both.
     pub fn total(self) -> Duration {
         self.user + self.system
     }

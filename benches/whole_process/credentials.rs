@@ -17,11 +17,11 @@ const KID: &str = "bench-2026-11";
 
 /// One team and what it shows.
 pub struct Team {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its gateway key.
+    /// The gateway key.
     pub key: GatewayKey,
-    /// Its token, RS256, good for an hour.
+    /// The token, RS256, good for an hour.
     pub token: String,
 }
 
@@ -56,7 +56,7 @@ fn team(number: usize, private: &EncodingKey) -> Outcome<Team> {
     let name = format!("team-{number}");
     let header = Header { kid: Some(KID.to_owned()), ..Header::new(Algorithm::RS256) };
     let now = jiff::Timestamp::now().as_second();
-    // As long as the tokens of real issuers are: about 700 bytes.
+    // Makes the token as long as those of real issuers: about 700 bytes.
     let claims = json!({
         "iss": ISSUER,
         "aud": AUDIENCE,

@@ -15,7 +15,7 @@ use moongate::http::{AnswerBody, Gathered};
 use moongate::live::Live;
 use moongate::model::ModelId;
 use moongate::permits::Allowance;
-use moongate::request::{Buffer, Inbound, RequestId, Room, Shares};
+use moongate::request::{AnswerPermit, Buffer, Inbound, RequestId, Shares};
 use moongate::secret::Secret;
 use moongate::server::{self, Discarding, Drain, Server};
 use moongate::upstream::forward::Outgoing;
@@ -53,7 +53,7 @@ fn pass_on(
     inbound: Inbound<Discarding>,
     upstream: Arc<Upstream>,
     client: UpstreamClient,
-    room: Arc<Room>,
+    answer_permit: Arc<AnswerPermit>,
 ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + Send {
     let (head, body) = inbound.request.into_parts();
     let model = head.uri.path().strip_prefix("/api/v1/").and_then(ModelId::parse);
@@ -67,12 +67,21 @@ fn pass_on(
         let (authorization, id) = (key.authorization.clone(), RequestId::new());
         let (upstream, traceparent) = (Arc::clone(&upstream), None);
         let connection = client.at_hand_or_connect(&upstream.origin, upstream.bounds).await;
-        let outgoing =
-            Outgoing { upstream, connection, authorization, model, body, id, traceparent, room };
+        let outgoing = Outgoing {
+            upstream,
+            connection,
+            authorization,
+            model,
+            body,
+            id,
+            traceparent,
+            answer_permit,
+        };
         let Ok(received) = Forward::new(client).call(outgoing).await else {
             return Ok(failed(StatusCode::BAD_GATEWAY));
         };
-        let mut answer = Response::new(AnswerBody::new(received.body).holding(Some(received.room)));
+        let mut answer =
+            Response::new(AnswerBody::new(received.body).holding(Some(received.answer_permit)));
         *answer.status_mut() = received.head.status;
         if let Some(content_type) = received.head.headers.get(http::header::CONTENT_TYPE) {
             answer.headers_mut().insert(http::header::CONTENT_TYPE, content_type.clone());

@@ -18,7 +18,7 @@ const LIMITS: &str = "{ requests_per_second: 1000000, requests_per_minute: 10000
 
 /// Where the gateway finds the others.
 pub struct Neighbours {
-    /// Its own address.
+    /// Own address.
     pub listen: SocketAddr,
     /// The operator's.
     pub admin: SocketAddr,

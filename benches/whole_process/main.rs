@@ -39,8 +39,8 @@ use tokio::task::LocalSet;
 use options::{Options, Role};
 use outcome::Outcome;
 
-/// As in the gateway itself: [`forward_core`] is to cost what it costs there. [`plain_hyper`] gains
-/// by it as well.
+/// The gateway's own allocator, so that [`forward_core`] costs what it costs there. [`plain_hyper`]
+/// gains by it as well.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -68,7 +68,7 @@ fn act(options: &Options) -> Outcome<bool> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match options.role {
-        // Like the other roles, it says its port in the first line of standard output.
+        // Prints its port in the first line of standard output, as the other roles do.
         Some(Role::Upstream) => runtime.block_on(async {
             let listener = upstream::listen()?;
             println!("{}", listener.local_addr()?.port());

@@ -9,7 +9,7 @@ use crate::load::{Held, Paced};
 pub struct Window {
     /// Good answers.
     pub calls: f64,
-    /// Its length in seconds.
+    /// The length in seconds.
     pub seconds: f64,
     /// What the proxy used; none in the direct run.
     pub proxy: Used,

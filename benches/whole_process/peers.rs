@@ -23,17 +23,17 @@ const START_MAX: Duration = Duration::from_secs(10);
 
 /// A proxy that is up.
 pub struct Proxy {
-    /// Its processes.
+    /// The processes.
     pub process: Process,
-    /// From its start to its first good answer, each time.
+    /// Times from its start to its first good answer.
     pub starts: Vec<Duration>,
-    /// Its memory after that answer, in KiB.
+    /// The memory after that answer, in KiB.
     pub idle: u64,
 }
 
 /// One line of the table: a proxy, and how it is called.
 pub struct Peer {
-    /// Its name for `--only` and the table.
+    /// The name for `--only` and the table.
     pub name: &'static str,
     /// What it does with a call.
     pub work: &'static str,

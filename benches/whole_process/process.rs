@@ -96,7 +96,7 @@ impl Process {
         Ok((process, port))
     }
 
-    /// As [`Process::start`], for a file, with another place for its output.
+    /// Starts a file as [`Process::start`] does, with another place for its output.
     ///
     /// # Errors
     /// It cannot be started.
@@ -123,7 +123,7 @@ impl Process {
         Ok(Self { child, name, complaints, gently })
     }
 
-    /// Its id.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }

@@ -143,7 +143,8 @@ async fn closed(
     })
 }
 
-/// Of the gateway two lines are enough: how many teams call is all the same to a call in flight.
+/// Measures calls in flight. Two lines of the gateway are enough: a call in flight costs the same
+/// however many teams call.
 async fn in_flight(
     plan: &Plan,
     peer: &Peer,

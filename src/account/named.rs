@@ -1,4 +1,4 @@
-//! What a team calls its own gateway keys, beside every user that is one.
+//! Names that a team gave its own gateway keys, beside every user that is one.
 
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ pub struct Names<'a> {
     pub team: &'a TeamId,
 }
 
-/// Something of a user. If the user is a gateway key, with the key's name.
+/// A value that belongs to a user, with the key's name if the user is a gateway key.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Named<T> {
@@ -33,13 +33,13 @@ impl<T> Named<T> {
 }
 
 impl Names<'_> {
-    /// What this user's key is called; `None` when the user is no key of the team.
+    /// The name of this user's key; `None` when the user is no key of the team.
     #[must_use]
     pub fn of_user(&self, user: &str) -> Option<String> {
         self.keys.of_team(self.team, user)
     }
 
-    /// What this key is called.
+    /// The name of this key.
     #[must_use]
     pub fn of_key(&self, key: &KeyId) -> Option<String> {
         self.of_user(&format!("key:{key}"))

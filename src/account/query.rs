@@ -55,7 +55,7 @@ pub struct Page {
     pub limit: usize,
     /// How many newer ones to skip.
     pub offset: usize,
-    /// Only calls of this model; `None` for all.
+    /// The model whose calls are wanted; `None` for all.
     pub endpoint: Option<ModelId>,
 }
 
@@ -98,7 +98,7 @@ pub enum Period {
     Month,
     /// Since the first of January.
     Year,
-    /// As far back as usage is kept.
+    /// All usage that is kept.
     All,
     /// The calendar month before this one.
     LastMonth,

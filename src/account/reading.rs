@@ -20,7 +20,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// So many requests a minute for each user.
+    /// Allows each user this many requests a minute.
     #[must_use]
     pub fn new(requests_per_minute: u64) -> Self {
         let limit = Limit::new(LimitKind::RequestsPerMinute, requests_per_minute);

@@ -138,7 +138,7 @@ impl From<Summary> for Call {
 }
 
 impl Call {
-    /// With the answer itself, where it is stored.
+    /// The stored answer's facts, with its body where that is stored.
     fn of(kept: &StoredResponse) -> Option<Self> {
         let answer = kept.json().map(ToOwned::to_owned);
         let call = Self::from(kept.summary()?);

@@ -47,9 +47,9 @@ impl From<(String, Sums)> for OfModel {
 pub struct Totals {
     requests: u64,
     completed: u64,
-    /// Not executed: never sent, or refused by the upstream.
+    /// Calls that were not executed: never sent, or refused by the upstream.
     failed: u64,
-    /// Of these, refused by the upstream: they count as requests.
+    /// Those among them that the upstream refused, which count as requests.
     refused: u64,
     unknown: u64,
     images: u64,

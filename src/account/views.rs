@@ -40,7 +40,7 @@ pub struct Me<'a> {
 struct CredentialView<'a> {
     kind: &'static str,
     id: &'a str,
-    /// What people call it, if it is a gateway key.
+    /// The key's name, if the user is a gateway key.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
 }

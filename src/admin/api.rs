@@ -176,7 +176,7 @@ impl Api {
         self.shown.read().hosts.clone()
     }
 
-    /// Whether anybody may use what is for operators.
+    /// Whether there are operators, who may use their pages.
     ///
     /// # Errors
     /// `route_not_found` while there are no tokens.

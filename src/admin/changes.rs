@@ -58,7 +58,7 @@ impl Changes {
         call::json(StatusCode::OK, &json!({ "changes": read(bytes.as_deref()) }))
     }
 
-    /// Adds a change. A change that cannot be listed is made all the same; the audit line has it.
+    /// Adds a change. A change that cannot be listed is made nevertheless; the audit line has it.
     pub(super) async fn add(&self, change: ChangeView) {
         let change =
             ChangeView { before: small(change.before), after: small(change.after), ..change };

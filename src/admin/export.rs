@@ -26,7 +26,7 @@ const LIMIT_DEFAULT: usize = 1_000;
 const LIMIT_MAX: usize = 10_000;
 /// Rows read from the ledger at a time.
 const AT_ONCE: usize = 1_000;
-/// On a CSV page: rows of its teams that were dropped because there were too many.
+/// Header of a CSV page: how many rows of its teams were dropped because there were too many.
 const X_ROWS_LOST: HeaderName = HeaderName::from_static("x-rows-lost");
 
 struct Query {

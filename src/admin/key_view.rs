@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::identity::KeyRecord;
-use crate::identity::record::KeptSecret;
+use crate::identity::record::StoredSecret;
 use crate::identity::settings::KeySettings;
 
 /// A displayed key. It has no hash: harmless, but of no use.
@@ -38,7 +38,7 @@ pub(super) struct SecretView {
 }
 
 impl SecretView {
-    fn new(secret: &KeptSecret, now: Timestamp) -> Self {
+    fn new(secret: &StoredSecret, now: Timestamp) -> Self {
         let state = match secret.ends_at {
             None => "current",
             Some(_) if secret.is_over(now) => "ended",

@@ -16,7 +16,7 @@ use super::token::Token;
 use crate::clock::Clock;
 use crate::http::Answer;
 use crate::identity::key_registry::key_entry;
-use crate::identity::record::{KeptSecret, KeyRecord, Older, Unrotatable};
+use crate::identity::record::{KeyRecord, Older, StoredSecret, Unrotatable};
 use crate::identity::{GatewayKey, RegistrySync, Store};
 use crate::live::Live;
 use crate::printable;
@@ -146,7 +146,7 @@ impl Keys {
         let id = call.key()?;
         let made = GatewayKey::for_id(id.clone()).map_err(|_| Refusal::Internal)?;
         let now = self.clock.now();
-        let older = if end_older.unwrap_or_default() { Older::Ended } else { Older::Kept };
+        let older = if end_older.unwrap_or_default() { Older::Ended } else { Older::Unchanged };
         let rotated =
             |record: &KeyRecord| record.rotated(made.hash, now, overlap, older).map_err(refuse);
         self.change(&id, rotated, |view| json!({ "secret": made.text.expose(), "key": view })).await
@@ -263,7 +263,7 @@ impl Keys {
                 user: user.flatten(),
                 models: new.models,
                 limits,
-                secrets: vec![KeptSecret { sha256: made.hash, made_at: now, ends_at: None }],
+                secrets: vec![StoredSecret { sha256: made.hash, made_at: now, ends_at: None }],
                 created_at: now,
                 created_by: token.name.clone(),
                 expires_at: expires_at.and_then(Result::ok),

@@ -24,11 +24,11 @@ struct Nothing {}
 
 /// State of a team's budgets.
 enum Found {
-    /// They were open.
+    /// Budgets that were open.
     Open,
-    /// They were closed and are open now.
+    /// Budgets that were closed and are open now.
     Opened,
-    /// They are closed, or their state is unknown.
+    /// Budgets that are closed, or whose state is unknown.
     Away,
 }
 

@@ -24,7 +24,7 @@ pub struct Operator {
     readiness: Readiness,
     api: Api,
     console: Console,
-    /// Its address, if host names are checked by it.
+    /// The address, if host names are checked by it.
     address: Option<SocketAddr>,
     clock: Clock,
 }
@@ -100,7 +100,7 @@ impl Operator {
                 self.metrics(head.headers).await
             }
             path if Console::has(path) => {
-                // Without operators there is no console, as there is no API.
+                // Operators are needed for the console, as for the API.
                 self.api.is_there()?;
                 read(&head)?;
                 self.console.answer(path, &host_of(&head), &head.headers)

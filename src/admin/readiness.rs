@@ -12,8 +12,7 @@ use serde::Serialize;
 
 use crate::refusal::Refusal;
 
-/// Readiness and state of dependencies. Clones share it. It is made once the configuration is
-/// loaded.
+/// Readiness and state of dependencies, made once the configuration is loaded. Clones share it.
 #[derive(Clone)]
 pub struct Readiness(Arc<Parts>);
 

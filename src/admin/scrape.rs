@@ -32,7 +32,7 @@ pub(super) fn answer(metrics: &Metrics, headers: &HeaderMap) -> Answer {
     answer
 }
 
-/// Compresses fast: repeated labels shrink to a tenth all the same.
+/// Compresses fast: repeated labels shrink to a tenth even so.
 fn gzip(text: &[u8]) -> Option<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(text).and_then(|()| encoder.finish()).ok()

@@ -31,7 +31,7 @@ use crate::refusal::{Refusal, body};
 use crate::request::RequestId;
 use crate::server::{Sparsely, linger};
 
-/// More than probes, a pair of Prometheus servers and every operator need.
+/// Most connections: more than probes, a pair of Prometheus servers and every operator need.
 const CONNECTIONS_MAX: usize = 256;
 /// Timeout of a request's head and of an idle connection: longer than the longest usual scrape
 /// interval.

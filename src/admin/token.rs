@@ -36,7 +36,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Its name, as in the configuration.
+    /// The role's name, as in the configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -201,7 +201,7 @@ pub(super) async fn answer(
         if !account.is_configured && usage.is_empty() {
             match named {
                 Some(_) => return Err(Refusal::TeamNotFound),
-                // It has left the configuration and spent nothing in the period.
+                // Left out: the team has left the configuration and spent nothing in the period.
                 None => continue,
             }
         }
@@ -242,7 +242,8 @@ pub(super) async fn answer(
     };
     let rows = lines.into_iter().map(row).collect();
     let period = call.query("period").unwrap_or("month").to_owned();
-    // Without reconciliation nothing updates them: those read before a reload are out of date.
+    // Balances are shown only while reconciliation updates them: those read before a reload are out
+    // of date.
     let reconciled = upstream.reconcile.as_ref().map(|_| upstream.keys.iter());
     let balances = reconciled.into_iter().flatten().filter_map(|key| KeyBalance::of(key)).collect();
     json(StatusCode::OK, &Report { period, teams, rows, totals: Totals::from(totals), balances })

@@ -24,7 +24,7 @@ use super::undelivered::Undelivered;
 use super::{build_admission, into_refusal, response_headers, settle};
 use crate::call::{ExecutionOutcome, PaidCall, UpstreamResponse};
 use crate::credits::Credits;
-use crate::http::{Answer, Kept};
+use crate::http::{Answer, Release};
 use crate::idempotency::{self, Ended, NewCall, Replays};
 use crate::ledger::{ExtrapolatedLimits, Level, Outcome, Phase, Verdict};
 use crate::refusal::Refusal;
@@ -92,7 +92,7 @@ impl<W: AtHand> Admit<W> {
         let Self { manager, latest, undelivered, buffer, access, .. } = self;
         let (call, claimed) = new.into_parts();
         // Before the reservation: an answer that has arrived cannot be refused for want of room.
-        let room = buffer.claim(&call.team.id, &call.model)?;
+        let answer_permit = buffer.claim(&call.team.id, &call.model)?;
         // A call with an idempotency key must also mark its claim before the first byte.
         let at_hand = if claimed.is_some() { None } else { access.at_hand() };
         let phase = if at_hand.is_some() { Phase::Dispatched } else { Phase::Waiting };
@@ -106,7 +106,7 @@ impl<W: AtHand> Admit<W> {
                 }
                 let reservation = Reservation::new(manager, (call, claimed), phase, price);
                 Ok((
-                    Admitted::new(reservation, room, at_hand),
+                    Admitted::new(reservation, answer_permit, at_hand),
                     ExtrapolatedLimits::new(statuses, at),
                 ))
             }
@@ -147,7 +147,8 @@ impl<W: AtHand> Admit<W> {
         end.settlement.keeps_slots = !forwarded.reservation.caller_has_left()
             && is_read_later(&forwarded, undelivered, &levels);
         let outcome = end.settlement.outcome;
-        let Forwarded { reservation, execution, answer, took: upstream, queued } = forwarded;
+        let Forwarded { reservation, execution, answer, upstream_time: upstream, queued } =
+            forwarded;
         let reserved = reservation.price();
         let span = reservation.call().record.enter(Stage::Settle);
         let Charged { call, state, cost, slots, claim } = reservation.settle(end).await;
@@ -157,11 +158,11 @@ impl<W: AtHand> Admit<W> {
             latest.forget(&call.principal);
         }
         limits.bring_up_to_now(&levels, &call.team.time_zone);
-        let slots: Option<Box<dyn Kept>> = match slots {
+        let slots: Option<Box<dyn Release>> = match slots {
             Some(slots) => Some(Box::new(slots)),
             None => {
                 let slots = undelivered.keep(&call.team.id, &levels);
-                slots.map(|slots| Box::new(slots) as Box<dyn Kept>)
+                slots.map(|slots| Box::new(slots) as Box<dyn Release>)
             }
         };
         let answer = answered(&call, answer, (&limits, cost), [queued, upstream], slots);
@@ -188,7 +189,7 @@ fn answered(
     answer: Result<UpstreamResponse, Refusal>,
     (limits, cost): (&ExtrapolatedLimits, Credits),
     [queued, upstream]: [Duration; 2],
-    slots: Option<Box<dyn Kept>>,
+    slots: Option<Box<dyn Release>>,
 ) -> Result<Answer, Refusal> {
     let mut facts = call.record.facts();
     facts.charged = Some(cost);
@@ -197,7 +198,7 @@ fn answered(
     match answer {
         Ok(passed) => {
             let answer = response_headers::passed_on(passed, headers);
-            Ok(answer.map(|body| body.keeping(slots, call.transport)))
+            Ok(answer.map(|body| body.releasing(slots, call.transport)))
         }
         Err(refusal) => {
             facts.pending_headers = headers;

@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::reservation::Reservation;
 use crate::call::{ExecutionOutcome, UpstreamResponse};
 use crate::refusal::Refusal;
-use crate::request::Room;
+use crate::request::AnswerPermit;
 
 /// A paid call. Only admission makes it, so nothing else can reach the upstream.
 pub struct Admitted<L> {
     reservation: Reservation,
-    room: Arc<Room>,
+    answer_permit: Arc<AnswerPermit>,
     at_hand: Option<L>,
 }
 
@@ -21,13 +21,17 @@ pub struct Forwarded {
     pub(super) reservation: Reservation,
     pub(super) execution: ExecutionOutcome,
     pub(super) answer: Result<UpstreamResponse, Refusal>,
-    pub(super) took: Duration,
+    pub(super) upstream_time: Duration,
     pub(super) queued: Duration,
 }
 
 impl<L> Admitted<L> {
-    pub(super) const fn new(reservation: Reservation, room: Arc<Room>, at_hand: Option<L>) -> Self {
-        Self { reservation, room, at_hand }
+    pub(super) const fn new(
+        reservation: Reservation,
+        answer_permit: Arc<AnswerPermit>,
+        at_hand: Option<L>,
+    ) -> Self {
+        Self { reservation, answer_permit, at_hand }
     }
 
     /// The idle connection held for the call, which was reserved as dispatched and must be sent
@@ -43,10 +47,10 @@ impl<L> Admitted<L> {
         &self.reservation
     }
 
-    /// Room for its answer.
+    /// Memory for its answer.
     #[must_use]
-    pub const fn room(&self) -> &Arc<Room> {
-        &self.room
+    pub const fn answer_permit(&self) -> &Arc<AnswerPermit> {
+        &self.answer_permit
     }
 
     /// The result, for the money and for the caller; the time at the upstream, and the time in the
@@ -56,11 +60,11 @@ impl<L> Admitted<L> {
         self,
         execution: ExecutionOutcome,
         answer: Result<UpstreamResponse, Refusal>,
-        took: Duration,
+        upstream_time: Duration,
         queued: Duration,
     ) -> Forwarded {
         let Self { mut reservation, .. } = self;
         reservation.let_go_of_body();
-        Forwarded { reservation, execution, answer, took, queued }
+        Forwarded { reservation, execution, answer, upstream_time, queued }
     }
 }

@@ -8,9 +8,9 @@ use crate::ledger::Phase;
 /// The phase of a reserved call as this process knows it, and whether its caller still waits.
 /// Clones share it.
 ///
-/// Two places need it and neither can own it: the reservation travels down with the call, while the
-/// part that stays with the caller ([`super::run_to_completion`]) must see whether the call was
-/// sent, and reports when the caller leaves.
+/// Shared by two owners: the reservation travels down with the call, while the part that stays with
+/// the caller ([`super::run_to_completion`]) must see whether the call was sent, and reports when
+/// the caller leaves.
 #[derive(Clone, Debug)]
 pub struct CallState(Arc<Inner>);
 
@@ -40,7 +40,7 @@ impl CallState {
         }
     }
 
-    /// Sets the phase. Dispatched is set after the store was told; waiting again, before.
+    /// Sets the phase. Dispatched is set after the store has it; waiting again, before.
     pub(super) fn reached(&self, phase: Phase) {
         self.0.phase.store(phase as u8, Ordering::Relaxed);
     }

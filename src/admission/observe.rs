@@ -8,7 +8,7 @@ use crate::team::TeamId;
 /// The result of a settlement, as the metrics name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Result {
-    /// It ended the reservation with this outcome.
+    /// Ended the reservation with this outcome.
     Ended(Outcome),
     /// The reservation had been ended before.
     Repeated,

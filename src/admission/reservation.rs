@@ -7,7 +7,7 @@ use super::ReservationManager;
 use super::call_state::CallState;
 use super::open::Listed;
 use super::reservation_manager::{End, Unwritten};
-use super::slots::KeptSlots;
+use super::slots::AnswerSlots;
 use crate::call::PaidCall;
 use crate::credits::Credits;
 use crate::idempotency::{Claim, Claimed};
@@ -38,7 +38,7 @@ pub(super) struct Charged {
     /// What the call cost.
     pub(super) cost: Credits,
     /// The slots that its answer keeps in the ledger.
-    pub(super) slots: Option<KeptSlots>,
+    pub(super) slots: Option<AnswerSlots>,
     /// The claim that ends with the outcome.
     pub(super) claim: Option<Claim>,
 }
@@ -174,7 +174,7 @@ impl Reservation {
                 // A sweep came first, without knowing the outcome.
                 let cost = charged.unwrap_or_else(|| self.cost_unknown());
                 let listed = self.listed.take().filter(|_| end.settlement.keeps_slots);
-                (cost, listed.map(|listed| KeptSlots::new(Arc::clone(&self.manager), listed)))
+                (cost, listed.map(|listed| AnswerSlots::new(Arc::clone(&self.manager), listed)))
             }
             Err(outage) => {
                 tracing::debug!(

@@ -46,9 +46,9 @@ pub struct ReservationManager {
 /// A settlement, with what was delivered.
 #[derive(Debug)]
 pub struct End {
-    /// For the ledger.
+    /// What the ledger writes.
     pub settlement: Settlement,
-    /// For the metrics.
+    /// What the metrics count.
     pub delivered: Delivered,
 }
 
@@ -279,7 +279,7 @@ impl ReservationManager {
         let Unwritten { team, model_label, end, .. } = orphan;
         match self.ledger.settle(&team, end.settlement.clone()).await {
             Ok(settled) => drop(self.report(&team, &model_label, &end, settled).await),
-            // Its deadline is no longer put off: the sweep ends it.
+            // Left to the sweep, since its deadline is no longer put off.
             Err(outage) => {
                 let call_id = end.settlement.id;
                 tracing::debug!(%outage, %call_id, "an orphan is left to the sweep");

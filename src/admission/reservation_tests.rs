@@ -71,7 +71,7 @@ impl Worker {
         Self { manager, queues, reported }
     }
 
-    /// Over a ledger in a file of its own.
+    /// A manager over a ledger in a file of its own.
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let settings = embedded::Settings {
@@ -84,7 +84,7 @@ impl Worker {
         Self::over(Arc::new(EmbeddedLedger::open(settings, Arc::new(Unobserved)).unwrap()))
     }
 
-    /// Over a ledger in a Redis that nobody listens for.
+    /// A manager over a ledger in a Redis that does not exist.
     fn without_a_store() -> Self {
         let topology = Topology::Single { url: "redis://127.0.0.1:1".to_owned() };
         let settings = redis::Settings::new(topology);
@@ -92,7 +92,7 @@ impl Worker {
         Self::over(Arc::new(ledger))
     }
 
-    /// What holds a call's money, whether or not the ledger has reserved it.
+    /// The reservation of a call, whether or not the ledger has reserved its price.
     fn holds(&self, call: PaidCall, phase: Phase) -> Reservation {
         Reservation::new(&self.manager, (call, None), phase, PRICE)
     }
@@ -236,7 +236,7 @@ async fn the_ledger_learns_each_phase_before_the_settlement() {
     reservation.dispatch().await.unwrap();
     reservation.recall_turned_back().await.unwrap();
     phases.push((worker.phase().await, reservation.phase()));
-    // In the ledger a call whose mark was taken back is turned back, whichever way.
+    // A call whose mark was taken back is turned back in the ledger, whatever the reason.
     let expected = [
         (Phase::Waiting, Phase::Waiting),
         (Phase::Dispatched, Phase::Dispatched),

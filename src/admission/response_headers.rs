@@ -29,7 +29,8 @@ pub fn headers(limits: &ExtrapolatedLimits, cost: Credits, times: [Duration; 3])
 /// The upstream's answer as it is passed on: its body, content type and content encoding only.
 #[must_use]
 pub fn passed_on(passed: UpstreamResponse, ours: HeaderMap) -> Answer {
-    let mut answer = http::Response::new(AnswerBody::new(passed.body).holding(Some(passed.room)));
+    let mut answer =
+        http::Response::new(AnswerBody::new(passed.body).holding(Some(passed.answer_permit)));
     *answer.status_mut() = passed.status;
     *answer.headers_mut() = ours;
     let headers = answer.headers_mut();

@@ -1,6 +1,6 @@
 //! What the end of a call costs.
 //!
-//! Every end there is. "Requests" are the windows of a day and a month, "tokens" the buckets a
+//! The table has every end. "Requests" are the windows of a day and a month, "tokens" the buckets a
 //! second, minute and hour, each of team, user and key. A slot of `concurrent` is free again after
 //! every end, and once the answer was read.
 //!
@@ -26,8 +26,8 @@
 //!   that it did not process the call (RFC 9113, 8.7), and no other connection takes it.
 //! - No byte goes out: its connection was closed, and its replica dies while the call waits for
 //!   another.
-//! - Refused for good: 307, 308, any 4xx, the gateway's own 413 and 415 included.
-//! - Turned back: 401, 402, 403 "suspended" or 429. It is not sent again, whatever the reason: no
+//! - Refused for good: 307, 308, any 4xx, the upstream's own 413 and 415 included.
+//! - Turned back: 401, 402, 403 "suspended" or 429. Why it is not sent again does not matter: no
 //!   other key, the wait too long, no connection, its caller leaves, its replica dies.
 //! - Unknown outcome: 5xx, another 3xx, no HTTP, a broken or too large answer, time-out.
 //! - Dies: its task or its replica ends without settling it.
@@ -76,7 +76,7 @@ pub fn end(forwarded: &Forwarded, on_unknown: OnUnknown, since_admitted: Duratio
         Ok(passed) => (passed.status, None),
         Err(refusal) => (refusal.kind().status, Some(refusal.kind().code.to_owned())),
     };
-    let sent = Some(micros(since_admitted.saturating_sub(forwarded.took)));
+    let sent = Some(micros(since_admitted.saturating_sub(forwarded.upstream_time)));
     let answered = Some(micros(since_admitted));
     let (sent_us, answered_us) = match forwarded.execution {
         ExecutionOutcome::NotSent => (None, None),
@@ -89,7 +89,7 @@ pub fn end(forwarded: &Forwarded, on_unknown: OnUnknown, since_admitted: Duratio
         images: delivered.images,
         video_ms: delivered.video_ms,
         queue_ms: millis(forwarded.queued),
-        upstream_ms: millis(forwarded.took),
+        upstream_ms: millis(forwarded.upstream_time),
         sent_us,
         answered_us,
     };

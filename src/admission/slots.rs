@@ -17,18 +17,18 @@ use tokio::task::JoinHandle;
 
 use super::ReservationManager;
 use super::open::Listed;
-use crate::http::Kept;
+use crate::http::Release;
 
 /// The slots of one answer. Freed before its last byte is handed over, so that a caller who has
 /// read it finds them free on every replica; or when dropped.
-pub struct KeptSlots {
+pub struct AnswerSlots {
     manager: Arc<ReservationManager>,
     /// Keeps their deadline put off.
     listed: Option<Listed>,
     freeing: Option<JoinHandle<()>>,
 }
 
-impl KeptSlots {
+impl AnswerSlots {
     pub(super) const fn new(manager: Arc<ReservationManager>, listed: Listed) -> Self {
         Self { manager, listed: Some(listed), freeing: None }
     }
@@ -59,8 +59,8 @@ impl KeptSlots {
     }
 }
 
-impl Kept for KeptSlots {
-    fn poll_given_back(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+impl Release for AnswerSlots {
+    fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.listed.is_some() {
             self.freeing = self.free();
         }
@@ -71,15 +71,15 @@ impl Kept for KeptSlots {
     }
 }
 
-impl Drop for KeptSlots {
+impl Drop for AnswerSlots {
     fn drop(&mut self) {
         drop(self.free());
     }
 }
 
-impl fmt::Debug for KeptSlots {
+impl fmt::Debug for AnswerSlots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id = self.listed.as_ref().map(Listed::id);
-        f.debug_tuple("KeptSlots").field(&id).finish()
+        f.debug_tuple("AnswerSlots").field(&id).finish()
     }
 }

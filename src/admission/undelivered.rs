@@ -16,14 +16,14 @@ use std::task::{Context, Poll};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::http::Kept;
+use crate::http::Release;
 use crate::ledger::{Admission, Level, LimitStatus, Outage, Scope, Verdict};
 use crate::maps::FastMap;
 use crate::team::{Limit, LimitKind, Limits, TeamId};
 
 /// The number of shards, so that workers seldom wait for each other.
 const PARTS: usize = 16;
-/// When to retry after no slot was free: nobody can tell when an answer is read.
+/// When to retry after no slot was free: it cannot be known when an answer will be read.
 const COME_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
 type Counts = FastMap<(TeamId, Scope), u64>;
@@ -160,8 +160,8 @@ impl Lowered {
 }
 
 /// Gives the slots back.
-impl Kept for Slots {
-    fn poll_given_back(&mut self, _: &mut Context<'_>) -> Poll<()> {
+impl Release for Slots {
+    fn poll_release(&mut self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
     }
 }

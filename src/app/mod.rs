@@ -52,7 +52,7 @@ pub async fn run(mut acquired: Acquired, followed: Option<Followed>) -> io::Resu
         () = signals.received() => None,
         () = gone.cancelled() => Some("a worker has ended by itself".to_owned()),
         Ok(why) = found_unfit => {
-            // It never was ready, so no balancer has to notice first.
+            // The gateway never was ready, so no balancer has to notice first.
             shutdown.delay = Duration::ZERO;
             Some(why)
         }

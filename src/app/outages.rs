@@ -68,11 +68,11 @@ impl Failures {
 /// What to log after a success.
 #[derive(Debug, PartialEq, Eq)]
 enum Back {
-    /// Nothing: the last failure is too recent.
+    /// Logs nothing: the last failure is too recent.
     NotYet,
-    /// Nothing: the outage was not logged.
+    /// Logs nothing: the outage was not logged either.
     Unlogged,
-    /// That the store is back.
+    /// Logs that the store is back.
     Due { away: Duration, failed: u64 },
 }
 
@@ -125,7 +125,7 @@ impl Observer for Outages {
     fn failed(&self, op: &'static str, outage: &Outage) {
         self.inner.failed(op, outage);
         match outage {
-            // It answers. Losses are logged for each team.
+            // The store answers. Losses are logged for each team.
             Outage::Lost => {}
             Outage::TimedOut | Outage::Unreachable(_) | Outage::Refused(_) => {
                 let due = self.failures().fail(Instant::now());

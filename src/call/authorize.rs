@@ -32,7 +32,7 @@ pub struct Authorized<B> {
 }
 
 impl<B> Authorized<B> {
-    /// Its parts.
+    /// The parts of the call.
     #[must_use]
     pub fn into_parts(
         self,

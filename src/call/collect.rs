@@ -52,12 +52,12 @@ pub struct PaidCall {
     pub body: Bytes,
     /// The body's share of the bounded memory.
     pub held: BufferPermit,
-    /// Its idempotency key, if it has one.
+    /// The idempotency key, if it has one.
     pub idempotency_key: Option<KeyHash>,
 }
 
 impl PaidCall {
-    /// Its model as a metric label.
+    /// The model as a metric label.
     #[must_use]
     pub fn model_label(&self) -> &str {
         self.team.prices.label(&self.model)

@@ -5,32 +5,32 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
-use crate::request::Room;
+use crate::request::AnswerPermit;
 
 /// Whether the upstream executed a call, which decides the charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExecutionOutcome {
-    /// Not a byte was sent.
+    /// No byte was sent.
     NotSent,
     /// The upstream refused it: it was not executed.
     Refused,
-    /// It was executed, and its answer is here.
+    /// Executed, and its answer is here.
     Delivered,
-    /// It was sent, and whether it was executed cannot be known.
+    /// Sent, and whether it was executed cannot be known.
     Unknown,
 }
 
 /// An answer of the upstream that may be passed on to the caller.
 #[derive(Debug)]
 pub struct UpstreamResponse {
-    /// Its status.
+    /// The status.
     pub status: StatusCode,
-    /// Its content type.
+    /// The content type.
     pub content_type: Option<HeaderValue>,
-    /// Its content encoding.
+    /// The content encoding.
     pub content_encoding: Option<HeaderValue>,
-    /// Its body, byte for byte.
+    /// The body, byte for byte.
     pub body: Bytes,
     /// The body's share of the bounded memory.
-    pub room: Arc<Room>,
+    pub answer_permit: Arc<AnswerPermit>,
 }

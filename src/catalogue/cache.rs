@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A cached answer of the upstream.
 #[derive(Clone, Debug)]
 pub struct CachedPage {
-    /// Its content.
+    /// The content.
     pub page: Page,
     /// When it was fetched, by [`Clock::elapsed`](crate::clock::Clock::elapsed).
     pub at: Duration,
@@ -39,10 +39,10 @@ pub struct CachedPage {
 #[derive(Debug)]
 pub enum Recalled {
     /// An answer, fresh or stale.
-    Kept(CachedPage),
+    Cached(CachedPage),
     /// A request that failed a moment ago.
     Failed(Refusal),
-    /// Nothing.
+    /// No answer and no recent failure.
     Nothing,
 }
 
@@ -92,7 +92,7 @@ impl Cache {
             kept.page != Page::Unknown || now.saturating_sub(kept.at) < UNKNOWN_FOR
         };
         if let Some(kept) = entry.kept.as_ref().filter(lasts) {
-            return Recalled::Kept(kept.clone());
+            return Recalled::Cached(kept.clone());
         }
         let failed = entry.failed.clone().filter(|_| now.saturating_sub(entry.tried) < PAUSE);
         failed.map_or(Recalled::Nothing, Recalled::Failed)

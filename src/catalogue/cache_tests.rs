@@ -35,7 +35,7 @@ fn what_does_not_exist_goes_before_what_does() {
             _ => cache.failed(&config(number), Refusal::UpstreamTimeout, SECOND),
         }
     }
-    assert!(matches!(cache.recall(&Catalogue::Models, SECOND), Recalled::Kept(_)));
+    assert!(matches!(cache.recall(&Catalogue::Models, SECOND), Recalled::Cached(_)));
     assert_eq!(cache.lock().entries.len(), ENTRIES_MAX);
 }
 
@@ -51,7 +51,7 @@ fn answers_take_a_bounded_room_and_the_oldest_give_way() {
         );
         assert!(cache.lock().bytes() <= BYTES_MAX);
     }
-    assert!(matches!(cache.recall(&config(39), NOW), Recalled::Kept(_)));
+    assert!(matches!(cache.recall(&config(39), NOW), Recalled::Cached(_)));
     assert!(matches!(cache.recall(&config(0), NOW), Recalled::Nothing));
 }
 
@@ -60,7 +60,7 @@ fn misses_and_failures_are_forgotten_after_their_time() {
     let cache = Cache::default();
     cache.put(config(1), at(Page::Unknown, NOW), &FIELDS);
     cache.failed(&config(2), Refusal::UpstreamTimeout, NOW);
-    assert!(matches!(cache.recall(&config(1), NOW + UNKNOWN_FOR - SECOND), Recalled::Kept(_)));
+    assert!(matches!(cache.recall(&config(1), NOW + UNKNOWN_FOR - SECOND), Recalled::Cached(_)));
     assert!(matches!(cache.recall(&config(1), NOW + UNKNOWN_FOR), Recalled::Nothing));
     assert!(matches!(cache.recall(&config(2), NOW), Recalled::Failed(Refusal::UpstreamTimeout)));
     assert!(!cache.may_ask_again(&config(2), NOW) && cache.may_ask_again(&config(2), NOW + PAUSE));
@@ -72,7 +72,7 @@ fn a_failure_leaves_what_was_kept() {
     let cache = Cache::default();
     cache.put(Catalogue::SampleImages, at(found(b"[]"), NOW), &FIELDS);
     cache.failed(&Catalogue::SampleImages, Refusal::UpstreamTimeout, NOW + SECOND);
-    let Recalled::Kept(kept) = cache.recall(&Catalogue::SampleImages, NOW + SECOND) else {
+    let Recalled::Cached(kept) = cache.recall(&Catalogue::SampleImages, NOW + SECOND) else {
         panic!("it is gone")
     };
     assert_eq!((kept.page, kept.at), (found(b"[]"), NOW));

@@ -23,9 +23,9 @@ struct Bucket {
     each: Duration,
 }
 
-/// For models that may not exist, since the list of models could not be read: of one network.
+/// Requests of one network for models that may not exist, while the list of models cannot be read.
 const GUESSES: Bucket = Bucket { burst: 10, each: Duration::from_secs(6) };
-/// For every request to the upstream.
+/// All requests to the upstream.
 const ALL: Bucket = Bucket { burst: 300, each: Duration::from_millis(200) };
 
 /// When buckets are full again, by the clock's elapsed time, over all workers. Clones share state.
@@ -41,9 +41,9 @@ struct State {
 /// Too many requests.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Beyond {
-    /// From this network. How long until the next may come.
+    /// Too many from this network, and the time until the next may come.
     Network(Duration),
-    /// In all.
+    /// Too many in all.
     All,
 }
 

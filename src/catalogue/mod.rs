@@ -128,7 +128,7 @@ impl Answers {
     ) -> Result<CachedPage, Refusal> {
         let now = self.0.clock.elapsed();
         match self.0.cache.recall(question, now) {
-            Recalled::Kept(kept) => {
+            Recalled::Cached(kept) => {
                 self.refresh(question, &kept, now);
                 Ok(kept)
             }
@@ -162,7 +162,7 @@ impl Answers {
         }
         let now = self.0.clock.elapsed();
         match self.0.cache.recall(&Catalogue::Models, now) {
-            Recalled::Kept(list) => self.refresh(&Catalogue::Models, &list, now),
+            Recalled::Cached(list) => self.refresh(&Catalogue::Models, &list, now),
             Recalled::Failed(_) => {}
             // The result is read from the cache below.
             Recalled::Nothing => {
@@ -248,12 +248,12 @@ impl Answers {
     }
 }
 
-/// For the watcher of prices.
+/// Reads for the watcher of prices.
 impl Answers {
     fn list(&self) -> Option<Arc<Found>> {
         match self.0.cache.recall(&Catalogue::Models, self.now()) {
-            Recalled::Kept(CachedPage { page: Page::Found(found), .. }) => Some(found),
-            Recalled::Kept(_) | Recalled::Failed(_) | Recalled::Nothing => None,
+            Recalled::Cached(CachedPage { page: Page::Found(found), .. }) => Some(found),
+            Recalled::Cached(_) | Recalled::Failed(_) | Recalled::Nothing => None,
         }
     }
 

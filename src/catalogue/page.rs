@@ -24,11 +24,11 @@ pub enum Page {
 /// A page that exists.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Its bytes.
+    /// The bytes.
     pub body: Bytes,
-    /// Its content type.
+    /// The content type.
     pub content_type: Option<HeaderValue>,
-    /// Its entity tag, derived from the body, so that all replicas give the same one.
+    /// The entity tag, derived from the body, so that all replicas give the same one.
     pub etag: HeaderValue,
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 /// JSON pointers into an entry of the list of models. `None` tries likely places.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
-    /// Its id (`catalogue.fields.id`).
+    /// The id (`catalogue.fields.id`).
     pub id: Option<String>,
-    /// Its price in credits (`catalogue.fields.price`).
+    /// The price in credits (`catalogue.fields.price`).
     pub price: Option<String>,
     /// The unit of the price: a text that mentions an image, a second or video, or a call
     /// (`catalogue.fields.unit`).

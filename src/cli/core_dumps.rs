@@ -11,7 +11,7 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-/// Forbids them for the life of the process. Threads and children inherit the limit.
+/// Forbids core dumps for the life of the process. Threads and children inherit the limit.
 ///
 /// # Errors
 /// The system does not allow it.

@@ -291,7 +291,7 @@ fn refused(status: StatusCode, body: &[u8]) -> Ended {
         refused.errors.iter().map(|problem| format!("\n  {}", Printable::whole(problem))).collect();
     let [message, code, request_id] =
         [&refused.message, &refused.code, &refused.request_id].map(|text| Printable::whole(text));
-    // Without operators a gateway has no such pages.
+    // A gateway without operators has no such pages.
     let hint = match &*refused.code {
         "route_not_found" => {
             "\n  its configuration names no operators (admin.tokens), or it is another version \

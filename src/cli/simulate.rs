@@ -195,7 +195,7 @@ fn announce(text: &str) -> Result<(), String> {
     }
 }
 
-/// Writes the one line that the simulator logs. Ignores errors: nobody may be reading.
+/// Writes the one line that the simulator logs. Ignores errors: the other end may be closed.
 fn remark(settings: &Settings) {
     let names: Vec<&str> = settings.keys.iter().map(|key| key.name.as_str()).collect();
     let _ = writeln!(std::io::stderr(), "Keys: {}. Books: GET /_simulator/books", names.join(", "));

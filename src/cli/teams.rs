@@ -144,7 +144,7 @@ fn list(gateway: &Gateway, out: &mut dyn Write) -> Result<(), Ended> {
     }
     let row = |team: &Value| {
         let users = users(team).len();
-        // Of all limits, the one with the smallest share left. A shadow limit refuses nothing.
+        // The limit with the smallest share left. A shadow limit refuses nothing.
         let refusing = limits(team).filter(|limit| !is_shadow(limit));
         let tightest = refusing.min_by(|one, other| share_left(one).total_cmp(&share_left(other)));
         let tightest = tightest.map(|limit| format!("{} {}", text(&limit["limit"]), status(limit)));
@@ -215,7 +215,7 @@ impl Topup {
         }
         let answer = self.gateway.post(&format!("/admin/v1/teams/{}/topup", self.team), &body);
         let answer = answer.map_err(|ended| match &ended {
-            // It may have been added, so a retry needs the same id.
+            // The credits may have been added, so a retry needs the same id.
             Ended::Unclear(why) if self.id.is_none() => Ended::Unclear(format!(
                 "{why}\nit is not known whether it was added; to try again: --id {id}"
             )),

@@ -141,7 +141,7 @@ impl Usage {
             let titles = [&["TEAM"][usize::from(self.team.is_some())..], &titles].concat();
             table::write(out, &titles, &lines)?;
         }
-        // Also for a team whose rows are all that is left of it.
+        // Asks also for a team of which only rows are left.
         let path =
             Self { csv: false, ..self.clone() }.path("/admin/v1/usage", &[("period", Some("all"))]);
         lost(&*self.gateway.get(&path)?)

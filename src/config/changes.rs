@@ -15,7 +15,7 @@ pub struct Change {
     pub subject: String,
     /// The differing members before; null when the part did not exist.
     pub before: Value,
-    /// The same, as it is now; null when it is gone.
+    /// The differing members now; null when the part is gone.
     pub after: Value,
 }
 

@@ -45,8 +45,8 @@ pub fn load(path: &Path) -> Result<Settings, Problems> {
     read(path, false)
 }
 
-/// The same where the secrets are not at hand: each is taken for good. For a check only, never to
-/// serve with.
+/// Reads the file where the secrets are not at hand: each is accepted unread. For a check only,
+/// never to serve with.
 ///
 /// # Errors
 /// As for [`load`].

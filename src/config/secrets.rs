@@ -52,7 +52,7 @@ pub(super) struct Sources<'a> {
     folder: PathBuf,
     environment: &'a dyn Fn(&str) -> Option<String>,
     digests: Digests,
-    /// Secrets are not looked for: whoever checks has none.
+    /// Looks for no secrets, since a check may run where there are none.
     without_secrets: bool,
 }
 
@@ -63,7 +63,7 @@ impl<'a> Sources<'a> {
         Self { folder, environment, digests: Digests::new(), without_secrets: false }
     }
 
-    /// The same, taking every secret for good without looking at it.
+    /// Resolves paths in the same way, and accepts every secret unread.
     pub(super) fn without_secrets(self, without_secrets: bool) -> Self {
         Self { without_secrets, ..self }
     }

@@ -88,7 +88,7 @@ pub struct LiveSettings {
 /// The ledger, with any store.
 #[derive(Clone, Debug)]
 pub struct LedgerSettings {
-    /// Which store.
+    /// The store.
     pub store: Store,
     /// How long a reservation lives unless it is renewed.
     pub reservation_ttl: Duration,
@@ -171,7 +171,7 @@ impl Settings {
         if self.fixed.ledger.sentinel_password() != newer.fixed.ledger.sentinel_password() {
             keys.insert("ledger.redis.sentinel.password".to_owned());
         }
-        // Its query is blanked in the effective file.
+        // The address's query is blanked in the effective file.
         let webhook_url =
             |settings: &Self| settings.fixed.webhook.as_ref().map(|webhook| webhook.url.clone());
         if webhook_url(self) != webhook_url(newer) {

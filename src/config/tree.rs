@@ -13,7 +13,7 @@ use super::report::Position;
 pub(super) struct Node {
     /// Where it starts.
     pub(super) place: Position,
-    /// Its kind and content.
+    /// The kind and content.
     pub(super) kind: Kind,
 }
 
@@ -75,7 +75,7 @@ impl Node {
         }
     }
 
-    /// Its kind, as problems name it.
+    /// The node's kind, as problems name it.
     pub(super) fn called(&self) -> &'static str {
         match self.kind {
             Kind::Nothing => "nothing",

@@ -25,13 +25,13 @@ pub struct AnswerBody {
     data: Bytes,
     held: Option<Guard>,
     delivery: Option<Delivery>,
-    keeping: Option<Keeping>,
+    releasing: Option<Releasing>,
 }
 
-/// A kept value, and the last bytes, which are held back until it is given back.
+/// A resource, and the last bytes, which are held back until it is released.
 #[derive(Debug)]
-struct Keeping {
-    kept: Box<dyn Kept>,
+struct Releasing {
+    resource: Box<dyn Release>,
     transport: Transport,
     /// Empty until the first frame is polled.
     end: Bytes,
@@ -60,15 +60,15 @@ impl Transport {
     }
 }
 
-/// Something that an answer keeps until its last bytes are handed over to be written, or it is
+/// A resource that an answer holds until its last bytes are handed over to be written, or it is
 /// dropped.
-pub trait Kept: fmt::Debug + Send + Sync + 'static {
-    /// Gives it back. The last bytes are handed over when that is done, so that a caller who has
-    /// read the answer finds it given back.
-    fn poll_given_back(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+pub trait Release: fmt::Debug + Send + Sync + 'static {
+    /// Releases it. The last bytes are handed over when that is done, so that a caller who has
+    /// read the answer finds it released.
+    fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
-/// Anything that must live until an answer is written; the last holder drops it.
+/// A value that must live until an answer is written; the last holder drops it.
 pub type Guard = Arc<dyn Any + Send + Sync>;
 
 /// Largest body that is handed over at once, with its head in one write. A larger one goes in
@@ -97,7 +97,7 @@ impl AnswerBody {
     /// A body of these bytes.
     #[must_use]
     pub fn new(data: impl Into<Bytes>) -> Self {
-        Self { data: data.into(), held: None, delivery: None, keeping: None }
+        Self { data: data.into(), held: None, delivery: None, releasing: None }
     }
 
     /// Holds its permit of the bounded memory: a large body until its last byte is written, a small
@@ -114,13 +114,17 @@ impl AnswerBody {
         Self { delivery: Some(delivery), ..self }
     }
 
-    /// Keeps something until all but the end of the body is written, or the body is dropped; the
-    /// end follows once it is given back. If nothing can hold the answer up, all of it is the end:
-    /// one write.
+    /// Holds a resource until all but the end of the body is written, or the body is dropped; the
+    /// end follows once the resource is released. If nothing can hold the answer up, all of it is
+    /// the end: one write.
     #[must_use]
-    pub fn keeping(mut self, kept: Option<Box<dyn Kept>>, transport: Transport) -> Self {
-        self.keeping =
-            kept.map(|kept| Keeping { kept, transport, end: Bytes::new(), written: None });
+    pub fn releasing(mut self, resource: Option<Box<dyn Release>>, transport: Transport) -> Self {
+        self.releasing = resource.map(|resource| Releasing {
+            resource,
+            transport,
+            end: Bytes::new(),
+            written: None,
+        });
         self
     }
 
@@ -131,45 +135,46 @@ impl AnswerBody {
     }
 
     fn left(&self) -> usize {
-        self.data.len() + self.keeping.as_ref().map_or(0, |keeping| keeping.end.len())
+        self.data.len() + self.releasing.as_ref().map_or(0, |releasing| releasing.end.len())
     }
 
-    /// Splits off the end before the first bytes go, if something is kept.
+    /// Splits off the end before the first bytes go, if a resource is to be released before it.
     fn hold_end_back(&mut self) {
         let length = self.data.len();
-        let Some(keeping) = self.keeping.as_mut().filter(|keeping| keeping.end.is_empty()) else {
+        let Some(releasing) = self.releasing.as_mut().filter(|releasing| releasing.end.is_empty())
+        else {
             return;
         };
         let end = match length {
             _ if length > SLICE => (length - 1) % SLICE + 1,
-            _ if keeping.transport.may_hold_up(length) => 1,
+            _ if releasing.transport.may_hold_up(length) => 1,
             _ => length,
         };
-        keeping.end = self.data.split_off(length - end);
+        releasing.end = self.data.split_off(length - end);
         if self.data.is_empty() {
             return;
         }
         let (writing, written) = oneshot::channel();
-        keeping.written = Some(written);
+        releasing.written = Some(written);
         let held = if length > SLICE { self.held.take() } else { None };
         if held.is_some() {
-            let data = std::mem::take(&mut keeping.end);
-            keeping.end = Bytes::from_owner(Shared { data, _held: held.clone(), _writing: None });
+            let data = std::mem::take(&mut releasing.end);
+            releasing.end = Bytes::from_owner(Shared { data, _held: held.clone(), _writing: None });
         }
         let data = std::mem::take(&mut self.data);
         self.data = Bytes::from_owner(Shared { data, _held: held, _writing: Some(writing) });
     }
 }
 
-impl Keeping {
-    /// Waits until everything before the end is written and what is kept is given back.
+impl Releasing {
+    /// Waits until everything before the end is written and the resource is released.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         if let Some(written) = &mut self.written {
-            // Nothing is ever sent: it resolves when the last sender is dropped.
+            // Resolves when the last sender is dropped; nothing is ever sent.
             let _ = ready!(Pin::new(written).poll(cx));
             self.written = None;
         }
-        ready!(self.kept.poll_given_back(cx));
+        ready!(self.resource.poll_release(cx));
         Poll::Ready(std::mem::take(&mut self.end))
     }
 }
@@ -193,17 +198,17 @@ impl Body for AnswerBody {
         }
         self.hold_end_back();
         if self.data.is_empty()
-            && let Some(keeping) = &mut self.keeping
+            && let Some(releasing) = &mut self.releasing
         {
-            let end = ready!(keeping.poll_end(cx));
-            self.keeping = None;
+            let end = ready!(releasing.poll_end(cx));
+            self.releasing = None;
             return Poll::Ready(Some(Ok(Frame::data(end))));
         }
         if self.data.len() > SLICE
             && let Some(held) = self.held.take()
         {
-            // Only now: a delivery may keep a copy of the bytes, which must not keep the memory
-            // permit.
+            // Attached only now: a delivery may keep a copy of the bytes, which must not keep the
+            // memory permit.
             let data = std::mem::take(&mut self.data);
             self.data = Bytes::from_owner(Shared { data, _held: Some(held), _writing: None });
         }
@@ -250,17 +255,17 @@ mod tests {
         assert_eq!(Arc::strong_count(&memory), 1);
     }
 
-    /// Given back on a signal.
+    /// Released on a signal.
     #[derive(Debug)]
     struct Slow(oneshot::Receiver<()>);
 
-    impl Kept for Slow {
-        fn poll_given_back(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    impl Release for Slow {
+        fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<()> {
             Future::poll(Pin::new(&mut self.0), cx).map(drop)
         }
     }
 
-    /// Only then is released what the answer keeps.
+    /// The resource is released only then.
     #[tokio::test]
     async fn an_answer_ends_after_all_of_it_is_written() {
         use Transport::{Connection, Stream};
@@ -278,9 +283,9 @@ mod tests {
             (Stream, 3 * SLICE, 3),
         ];
         for case @ (transport, bytes, frames) in cases {
-            let (memory, (give_back, kept)) = (Arc::new(()), oneshot::channel());
+            let (memory, (release, released)) = (Arc::new(()), oneshot::channel());
             let body = AnswerBody::new(vec![7; bytes]).holding(Some(Arc::<()>::clone(&memory)));
-            let mut body = body.keeping(Some(Box::new(Slow(kept))), transport);
+            let mut body = body.releasing(Some(Box::new(Slow(released))), transport);
             let mut next =
                 async || body.frame().await.map(|frame| frame.unwrap().into_data().unwrap());
             let mut written = Vec::new();
@@ -288,7 +293,7 @@ mod tests {
                 written.push(next().now_or_never().expect("a frame at once").unwrap());
             }
             if frames > 1 {
-                give_back.send(()).unwrap();
+                release.send(()).unwrap();
                 assert!(
                     next().now_or_never().is_none(),
                     "{case:?}: what is before it is not written"
@@ -297,11 +302,8 @@ mod tests {
                 assert!(next().now_or_never().is_none(), "{case:?}: one frame is not written");
                 written.clear();
             } else {
-                assert!(
-                    next().now_or_never().is_none(),
-                    "{case:?}: what is kept is not given back"
-                );
-                give_back.send(()).unwrap();
+                assert!(next().now_or_never().is_none(), "{case:?}: its resource is not released");
+                release.send(()).unwrap();
             }
             let end = next().await.unwrap();
             assert!(next().await.is_none(), "{case:?}");
@@ -316,14 +318,14 @@ mod tests {
     #[tokio::test]
     async fn a_written_answer_ends_only_once_its_slot_is_released() {
         for (transport, bytes) in [(Transport::Stream, 10), (Transport::Connection, 2 * SLICE)] {
-            let (give_back, kept) = oneshot::channel();
-            let mut body =
-                AnswerBody::new(vec![7; bytes]).keeping(Some(Box::new(Slow(kept))), transport);
+            let (release, released) = oneshot::channel();
+            let mut body = AnswerBody::new(vec![7; bytes])
+                .releasing(Some(Box::new(Slow(released))), transport);
             assert_eq!(body.size_hint().exact(), Some(bytes as u64));
             drop(body.frame().await);
             assert!(body.frame().now_or_never().is_none() && !body.is_end_stream());
             assert!(body.size_hint().exact().is_some_and(|left| left > 0));
-            give_back.send(()).unwrap();
+            release.send(()).unwrap();
             assert!(body.frame().await.is_some() && body.is_end_stream());
         }
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 /// Travels with an answer until it is known whether the answer arrived. Dropped before then, it
 /// counts as not arrived and calls its maker back.
 pub struct Delivery {
-    /// None once dropped to save memory.
+    /// The body; none once it was dropped to save memory.
     body: Option<Bytes>,
     missed: Option<Box<dyn FnOnce(Option<Bytes>) + Send>>,
 }

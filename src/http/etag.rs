@@ -22,7 +22,7 @@ pub fn is_known(etag: &HeaderValue, request_headers: &HeaderMap) -> bool {
         .iter()
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
         .any(|tag| {
-            // Our own tags have no comma in them: one that is cut in two here is not ours.
+            // Splits at commas: our own tags have none, so one that is cut in two is not ours.
             let tag = tag.trim_ascii();
             tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag.as_bytes()
         })

@@ -67,7 +67,7 @@ async fn finished(store: &Memory, number: usize, body: &'static str) -> Claim {
     claim
 }
 
-/// What is counted must be what is there.
+/// Checks that the counts are those of the entries.
 fn assert_sound(store: &Memory) {
     let state = store.state.lock().unwrap();
     let bytes: u64 = state.entries.values().map(|entry| entry.content.bytes()).sum();
@@ -83,7 +83,7 @@ fn assert_sound(store: &Memory) {
     );
 }
 
-/// Their outcomes stay.
+/// The outcomes of these calls stay.
 #[tokio::test]
 async fn when_bytes_run_out_the_oldest_bodies_are_dropped_first() {
     let store = Memory::new(settings(), clock());

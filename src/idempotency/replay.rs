@@ -43,9 +43,9 @@ pub struct Replay {
 /// How long a call may take, by the upstream's current settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// In the queue, before it is sent.
+    /// The longest time in the queue before a call is sent.
     pub wait: Duration,
-    /// In all, from its admission to its end.
+    /// The longest time from a call's admission to its end.
     pub call: Duration,
 }
 
@@ -111,7 +111,7 @@ impl<S: Under<NewCall, Answer, Refusal>> Step<PaidCall, S> for Replay {
 
 /// Result of claiming the key of a call.
 enum ClaimResult {
-    /// This call has the key.
+    /// Claimed by this call.
     Claimed(Claimed),
     /// Another call with the key got this answer.
     Answered(Box<StoredResponse>),

@@ -48,11 +48,11 @@ struct Shared {
 pub struct Ended {
     /// The team that made it.
     pub team: TeamId,
-    /// Its id, and its outcome in the ledger.
+    /// The id, and its outcome in the ledger.
     pub call: Call,
     /// Id of the request.
     pub id: RequestId,
-    /// Its claim, if it had an idempotency key.
+    /// The claim, if it had an idempotency key.
     pub claim: Option<Claim>,
     /// Whether it was or may have been executed, so that it must not be made again with the same
     /// key.
@@ -264,7 +264,7 @@ impl Replays {
         let until = Instant::now() + pause + RETRIED_FOR;
         while Instant::now() < until {
             tokio::time::sleep(pause).await;
-            // Never closed.
+            // The semaphore is never closed.
             let _turn = self.0.turns.acquire().await;
             let Err(outage) = self.write(waiting.outcome()).await else { return waiting.kept() };
             tracing::debug!(

@@ -189,8 +189,8 @@ async fn without_a_key_only_a_departed_callers_answer_is_kept() {
     assert!(replays.fetch(&team, plain()).await.unwrap().is_some());
 }
 
-/// It is kept as for a caller who had left before; of a body that is too large, only the outcome is
-/// kept.
+/// The answer is kept as for a caller who had left before; if the body is too large, only the
+/// outcome is kept.
 #[tokio::test]
 async fn an_answer_that_did_not_arrive_is_kept() {
     for (bytes, times_away) in [(0, 0), (1024, 0), (1024, 1), (1025, 0)] {

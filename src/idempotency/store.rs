@@ -17,9 +17,9 @@ pub enum Begun {
     First,
     /// The same call is already running.
     Running,
-    /// It was made, with this answer.
+    /// Made, with this answer.
     Finished(Box<StoredResponse>),
-    /// It was sent, and its outcome was lost with its process. It may have been executed.
+    /// Sent, and its outcome was lost with its process. It may have been executed.
     Lost,
     /// The key was used for a call with another model or body.
     Mismatch,

@@ -25,7 +25,7 @@ pub struct StoredResponse {
     pub call: Option<Call>,
     /// Id of the request.
     pub request_id: RequestId,
-    /// Its status.
+    /// The status.
     pub status: StatusCode,
     /// Headers that are stored with it.
     pub headers: HeaderMap,
@@ -38,7 +38,7 @@ pub struct StoredResponse {
 /// Id of a call, and its outcome in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// Its own id.
+    /// Own id.
     pub id: ReservationId,
     /// The model.
     pub model: ModelId,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Claim, StoredResponse};
-use crate::request::{Buffer, Room};
+use crate::request::{AnswerPermit, Buffer};
 use crate::team::TeamId;
 
 /// Outcome of a call that the store does not have yet.
@@ -22,7 +22,7 @@ pub(super) struct Outcome {
 pub(super) struct Waiting {
     outcome: Outcome,
     is_kept: bool,
-    _room: Option<Arc<Room>>,
+    _answer_permit: Option<Arc<AnswerPermit>>,
 }
 
 impl Waiting {
@@ -31,8 +31,8 @@ impl Waiting {
     /// admitted.
     pub(super) fn new(mut outcome: Outcome, buffer: &Buffer) -> Self {
         let bytes = outcome.kept.body.as_ref().map_or(0, Bytes::len);
-        let room = if bytes == 0 { None } else { buffer.take(&outcome.team, bytes).ok() };
-        if bytes > 0 && room.is_none() {
+        let answer_permit = if bytes == 0 { None } else { buffer.take(&outcome.team, bytes).ok() };
+        if bytes > 0 && answer_permit.is_none() {
             outcome.kept.body = None;
             let (team, call_id) = (&outcome.team, outcome.call_id());
             tracing::warn!(
@@ -41,7 +41,7 @@ impl Waiting {
                 "no room for an answer that waits to be kept: its outcome is kept without it"
             );
         }
-        Self { outcome, is_kept: false, _room: room }
+        Self { outcome, is_kept: false, _answer_permit: answer_permit }
     }
 
     /// What waits.

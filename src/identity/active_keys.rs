@@ -201,7 +201,7 @@ impl ActiveKeys {
         let shown = ShownKey::parse(text).ok_or(FailedCheck::Form)?;
         let hash = SecretHash::of(shown.secret);
         let Some(known) = self.keys.get(shown.id) else {
-            // It may be in the registry, which was not read yet.
+            // The key may be in the registry, which was not read yet.
             return Err(if self.registry.is_read() {
                 FailedCheck::KeyUnknown
             } else {

@@ -26,7 +26,7 @@ use crate::request::route::AuthenticatedRoute;
 use crate::request::{Arrival, Routed, Stage, StageSpan};
 use crate::step::{Below, Step, Under};
 
-/// Finds out who calls.
+/// Authenticates the caller.
 pub struct Authenticate {
     authenticator: Live<Authenticator>,
     guard: Arc<CredentialGuard>,

@@ -17,7 +17,7 @@ pub struct Authenticated<B> {
 }
 
 impl<B> Authenticated<B> {
-    /// For the authentication layer only.
+    /// Made only by the authentication layer.
     pub(super) const fn new(
         arrival: Arrival<B>,
         route: AuthenticatedRoute,
@@ -33,7 +33,7 @@ impl<B> Authenticated<B> {
         &self.arrival
     }
 
-    /// Its route.
+    /// The request's route.
     #[must_use]
     pub const fn route(&self) -> &AuthenticatedRoute {
         &self.route

@@ -1,4 +1,4 @@
-//! Every caller that one configuration admits; a reload replaces it as a whole.
+//! Authenticates every caller that one configuration admits; a reload replaces it as a whole.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -341,7 +341,8 @@ impl Authenticator {
         }
     }
 
-    /// Counts the result. Logs why a credential was rejected, since the caller is told less.
+    /// Counts the result. Logs why a credential was rejected, since the answer to the caller says
+    /// less.
     fn counted(
         &self,
         presented: Presented<'_>,

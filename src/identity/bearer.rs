@@ -9,11 +9,11 @@ use crate::team::TeamId;
 /// Why no credential was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BearerFault {
-    /// There is none: 401 `credential_missing`.
+    /// No credential: 401 `credential_missing`.
     Missing,
-    /// There are two: 400 `invalid_request`. The gateway does not guess which one counts.
+    /// Two credentials: 400 `invalid_request`. The gateway does not guess which one counts.
     Several,
-    /// It cannot be a credential: 401 `credential_invalid`.
+    /// Cannot be a credential: 401 `credential_invalid`.
     Unreadable,
 }
 
@@ -55,7 +55,7 @@ fn after_scheme(value: &[u8]) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(b"Bearer") && spaces > 0).then(|| rest.get(spaces..)).flatten()
 }
 
-/// Its length was already bounded by `limits.header_bytes_max`.
+/// The credential as text. Its length was already bounded by `limits.header_bytes_max`.
 fn readable(bytes: &[u8]) -> Option<&str> {
     // No `&&`, so that the compiler can vectorize.
     let is_graphic = bytes.iter().fold(true, |all, byte| all & byte.is_ascii_graphic());

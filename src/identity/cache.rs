@@ -32,7 +32,7 @@ pub(super) struct Verified {
 
 /// A cached token's state.
 pub(super) enum Remembered {
-    /// Still good.
+    /// A verified credential that is still good.
     Good(Arc<Verified>),
     /// Expired since it was verified.
     Expired,

@@ -41,7 +41,7 @@ pub struct CredentialGuard {
 /// Why a credential was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turned {
-    /// It was rejected.
+    /// Rejected.
     Away(Rejection),
     /// Too many from its address failed, and this one did too or was not checked.
     AwayUntil {
@@ -94,7 +94,8 @@ impl CredentialGuard {
             Entry::Held(ticket) => Some(ticket),
             Entry::Busy => {
                 authenticator.not_looked_at();
-                // It may be good, so it may come back before the refusal of its address ends.
+                // The credential may be good, so it may come back before the refusal of its address
+                // ends.
                 return Err(self.for_so_long(SOON));
             }
         };

@@ -16,7 +16,7 @@ use crate::team::KeyId;
 #[derive(Clone)]
 pub struct EmbeddedKeyRegistry {
     ledger: EmbeddedLedger,
-    /// Only this process changes the file, so it can count the changes.
+    /// Number of changes, which only this process makes.
     changes: Arc<AtomicU64>,
 }
 
@@ -57,7 +57,7 @@ impl Store for EmbeddedKeyRegistry {
         async move {
             let replaced =
                 self.ledger.replace_entry("register_replace", name, expected, entry).await;
-            // Also when the outcome is unknown: reading again does no harm.
+            // Counted also when the outcome is unknown: reading again does no harm.
             self.changes.fetch_add(1, Ordering::AcqRel);
             replaced
         }

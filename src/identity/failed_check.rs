@@ -8,7 +8,7 @@ use super::rejection::Rejection;
 /// The first check that a credential failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailedCheck {
-    /// It has the form of neither a gateway key nor a signed token.
+    /// Has the form of neither a gateway key nor a signed token.
     Form,
     /// A token with an algorithm that its issuer may not use.
     Algorithm,
@@ -42,7 +42,7 @@ pub enum FailedCheck {
     TeamSuspended,
     /// The issuer's keys are not available.
     KeysUnavailable,
-    /// It was not checked: too many are waiting.
+    /// Left unchecked: too many are waiting.
     Overloaded,
 }
 

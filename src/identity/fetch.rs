@@ -31,7 +31,7 @@ pub enum FetchError {
     /// No connection, no TLS, or no HTTP.
     #[error("the issuer cannot be reached: {0}")]
     Unreachable(String),
-    /// Not 200. A redirect is not followed, since it would let someone else supply keys.
+    /// Any status but 200. A redirect is not followed, since it would let someone else supply keys.
     #[error("the issuer answered {0}")]
     Status(StatusCode),
     /// Compressed without being asked.
@@ -40,7 +40,7 @@ pub enum FetchError {
     /// The body broke off, or is larger than a key set may be.
     #[error("the issuer's answer is cut short or larger than 1 MiB")]
     Body,
-    /// It took longer than [`FETCH_TIME`].
+    /// Took longer than [`FETCH_TIME`].
     #[error("the issuer did not answer in time")]
     Late,
     /// The discovery document is malformed, or has no key set.

@@ -39,7 +39,7 @@ pub enum RenewalError {
     /// The file could not be read.
     #[error("the file cannot be read: {0}")]
     File(#[from] io::Error),
-    /// It is not a usable key set.
+    /// Holds no usable key set.
     #[error(transparent)]
     KeySet(#[from] KeySetError),
 }

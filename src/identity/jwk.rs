@@ -45,24 +45,24 @@ pub(super) struct Fingerprint([u8; 32]);
 /// Why a key is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unused {
-    /// Not a JSON object.
+    /// No JSON object.
     NoObject,
-    /// It contains its private part, or is symmetric.
+    /// Contains its private part, or is symmetric.
     Private,
-    /// Its `use` or `key_ops` is not for signatures.
+    /// The `use` or `key_ops` is not for signatures.
     NotForSignatures,
-    /// Its `kty` or `crv` is not supported.
+    /// The `kty` or `crv` is not supported.
     Kind,
-    /// Its `kid` is not a string.
+    /// The `kid` is not a string.
     Kid,
-    /// Its `alg` is not accepted, or does not fit its type.
+    /// The `alg` is not accepted, or does not fit its type.
     Algorithm,
     /// An RSA key that is too short or too long, has a bad exponent, or comes from a broken
     /// generator.
     Weak,
-    /// Its material is incomplete or malformed.
+    /// The material is incomplete or malformed.
     Malformed,
-    /// It is in the set twice.
+    /// Listed twice.
     Twice,
 }
 

@@ -71,11 +71,11 @@ impl Misread {
 
 /// Result of verifying a signature.
 pub(super) enum Signed<'k> {
-    /// It was made with this key.
+    /// Made with this key.
     By(&'k Key),
-    /// It was made with none of the candidate keys.
+    /// Made with none of the candidate keys.
     ByNobody,
-    /// It names a key that is not in the set; a newer set might have it.
+    /// Names a key that is not in the set; a newer set might have it.
     ByAStranger,
 }
 

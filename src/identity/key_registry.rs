@@ -41,7 +41,7 @@ pub struct Suspension {
     /// The whole team is suspended.
     #[serde(default)]
     pub team: bool,
-    /// These users are suspended.
+    /// The suspended users.
     #[serde(default)]
     pub users: BTreeSet<String>,
 }
@@ -84,11 +84,11 @@ impl Suspension {
 /// A known entry that the store has lost.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Lost {
-    /// Its name.
+    /// The name.
     pub name: String,
     /// The store's entry instead.
     pub found: Option<Vec<u8>>,
-    /// Its last known content.
+    /// The last known content.
     pub known: Vec<u8>,
 }
 

@@ -23,13 +23,13 @@ pub enum KeySetError {
     /// More than [`BYTES_MAX`].
     #[error("the key set is larger than 1 MiB")]
     TooLarge,
-    /// Not a JSON object with a list `keys`, or it has duplicate members.
+    /// No JSON object with a list `keys`, or one with duplicate members.
     #[error("this is not a key set")]
     NotAKeySet,
     /// More than [`KEYS_MAX`].
     #[error("the key set lists more than {KEYS_MAX} keys")]
     TooManyKeys,
-    /// It has no usable key. An issuer whose set was emptied by mistake keeps its last one.
+    /// Has no usable key. An issuer whose set was emptied by mistake keeps its last one.
     #[error("none of the keys in the key set can be used; ignored: {0}")]
     NoUsableKey(Ignored),
 }
@@ -67,7 +67,7 @@ impl fmt::Display for Ignored {
 
 /// Keys that may have signed a token.
 pub(super) enum Candidates<'a> {
-    /// These, in the order of the set; perhaps none for the algorithm.
+    /// Candidate keys, in the order of the set; perhaps none for the algorithm.
     Some(Vec<&'a Key>),
     /// The set does not have the named key, but a key without a name, the only one of its type. If
     /// that did not sign the token, a newer set might have the key that did.

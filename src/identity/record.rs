@@ -18,7 +18,7 @@ pub struct KeyRecord {
     pub id: KeyId,
     /// The team that pays. It may no longer be configured.
     pub team: TeamId,
-    /// Its name for people.
+    /// The name for people.
     pub name: String,
     /// The user it belongs to; `None` makes the key a user of its own.
     pub user: Option<UserId>,
@@ -26,8 +26,8 @@ pub struct KeyRecord {
     pub models: Option<Vec<String>>,
     /// Limits of its own, in the form of the configuration file.
     pub limits: Value,
-    /// Its secrets, newest first; at least one.
-    pub secrets: Vec<KeptSecret>,
+    /// The secrets, newest first; at least one.
+    pub secrets: Vec<StoredSecret>,
     /// When it was made.
     pub created_at: Timestamp,
     /// Name of the operator's token that made it.
@@ -40,7 +40,7 @@ pub struct KeyRecord {
 
 /// A stored secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptSecret {
+pub struct StoredSecret {
     /// SHA-256 of its 32 characters.
     pub sha256: SecretHash,
     /// When it was made.
@@ -49,7 +49,7 @@ pub struct KeptSecret {
     pub ends_at: Option<Timestamp>,
 }
 
-impl KeptSecret {
+impl StoredSecret {
     /// Whether it has expired after being replaced.
     #[must_use]
     pub fn is_over(&self, now: Timestamp) -> bool {
@@ -61,7 +61,7 @@ impl KeptSecret {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Older {
     /// Each stays valid until the time set when it was replaced.
-    Kept,
+    Unchanged,
     /// None stays valid longer than the one replaced now.
     Ended,
 }
@@ -69,9 +69,9 @@ pub enum Older {
 /// Why a key cannot be rotated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unrotatable {
-    /// It is revoked.
+    /// Revoked.
     Revoked,
-    /// It has expired.
+    /// Has expired.
     Expired,
     /// Too many of its secrets are still valid: one more would evict one.
     TooMany,
@@ -97,16 +97,16 @@ impl KeyRecord {
             return Err(Unrotatable::Expired);
         }
         let end = now.checked_add(overlap).unwrap_or(Timestamp::MAX);
-        let ending = |secret: &KeptSecret| {
+        let ending = |secret: &StoredSecret| {
             let ends_at = match (secret.ends_at, older) {
                 (None, _) => end,
-                (Some(promised), Older::Kept) => promised,
+                (Some(promised), Older::Unchanged) => promised,
                 (Some(promised), Older::Ended) => promised.min(end),
             };
-            KeptSecret { ends_at: Some(ends_at), ..secret.clone() }
+            StoredSecret { ends_at: Some(ends_at), ..secret.clone() }
         };
-        let newest = KeptSecret { sha256, made_at: now, ends_at: None };
-        let mut secrets: Vec<KeptSecret> =
+        let newest = StoredSecret { sha256, made_at: now, ends_at: None };
+        let mut secrets: Vec<StoredSecret> =
             std::iter::once(newest).chain(self.secrets.iter().map(ending)).collect();
         while secrets.len() > SECRETS_MAX {
             let oldest_over = secrets
@@ -140,7 +140,7 @@ impl KeyRecord {
             revoked_at,
         } = serde_json::from_slice(bytes).ok()?;
         let kept = |WrittenSecret { sha256, made_at, ends_at }| {
-            Some(KeptSecret { sha256: SecretHash::parse_hex(&sha256)?, made_at, ends_at })
+            Some(StoredSecret { sha256: SecretHash::parse_hex(&sha256)?, made_at, ends_at })
         };
         let secrets = secrets.into_iter().map(kept).collect::<Option<Vec<_>>>()?;
         let user = match user {
@@ -166,7 +166,7 @@ impl KeyRecord {
     /// The record as stored.
     #[must_use]
     pub fn written(&self) -> Vec<u8> {
-        let written = |secret: &KeptSecret| WrittenSecret {
+        let written = |secret: &StoredSecret| WrittenSecret {
             sha256: secret.sha256.to_hex(),
             made_at: secret.made_at,
             ends_at: secret.ends_at,
@@ -230,7 +230,7 @@ mod tests {
             user: UserId::parse("render farm"),
             models: Some(vec!["flux/*".to_owned()]),
             limits: serde_json::json!({ "requests_per_day": 100 }),
-            secrets: vec![KeptSecret { sha256: hash("first"), made_at: at(0), ends_at: None }],
+            secrets: vec![StoredSecret { sha256: hash("first"), made_at: at(0), ends_at: None }],
             created_at: at(0),
             created_by: "ops".to_owned(),
             expires_at: Some(at(1_000_000)),
@@ -258,7 +258,7 @@ mod tests {
         second: i64,
         overlap: SignedDuration,
     ) -> Result<KeyRecord, Unrotatable> {
-        record.rotated(hash(secret), at(second), overlap, Older::Kept)
+        record.rotated(hash(secret), at(second), overlap, Older::Unchanged)
     }
 
     fn ends(record: &KeyRecord) -> Vec<Option<Timestamp>> {

@@ -46,7 +46,7 @@ impl RegistryKeys {
 pub struct RedisKeyRegistry {
     /// Polls the version, reads the entries and notes uses: everything that the poller does.
     looks: Client,
-    /// Everything else, on a connection with a longer deadline.
+    /// All other steps, on a connection with a longer deadline.
     changes: Client,
     observer: Arc<dyn Observer>,
     script: Script,

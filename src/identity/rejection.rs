@@ -5,9 +5,9 @@ use crate::refusal::Refusal;
 /// A credential was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rejection {
-    /// It is not valid: 401 `credential_invalid`.
+    /// Not valid: 401 `credential_invalid`.
     Invalid,
-    /// It has expired: 401 `credential_expired`.
+    /// Has expired: 401 `credential_expired`.
     Expired,
     /// An operator has revoked it: 401 `credential_revoked`.
     Revoked,

@@ -75,8 +75,8 @@ pub enum KeySource {
     Url(String),
     /// A key set in this file.
     File(PathBuf),
-    /// By discovery: `{issuer}/.well-known/openid-configuration` must name the same issuer and has
-    /// the `jwks_uri` (OpenID Connect Discovery 1.0, section 4).
+    /// Discovery: `{issuer}/.well-known/openid-configuration` must name the same issuer and has the
+    /// `jwks_uri` (OpenID Connect Discovery 1.0, section 4).
     Discovery,
 }
 

@@ -54,11 +54,11 @@ pub struct Network(IpAddr);
 /// How to answer a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answered {
-    /// With its own refusal.
+    /// Answered at once with its own refusal.
     AtOnce,
-    /// With its own refusal, delayed.
+    /// Answered with its own refusal after a delay.
     Slowly,
-    /// With 429, for this time.
+    /// Answered 429, for this time.
     Refused(Duration),
 }
 

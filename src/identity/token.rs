@@ -29,9 +29,9 @@ pub(super) struct Proof {
 /// Why a token was not verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unproved {
-    /// It names a key that the key set does not have; a newer set might.
+    /// Names a key that the key set does not have; a newer set might.
     KeyUnknown,
-    /// It failed this check.
+    /// Failed this check.
     Failed(FailedCheck),
 }
 

@@ -11,6 +11,6 @@ use crate::team::Limits;
 pub struct Level {
     /// The team, user or key.
     pub scope: Scope,
-    /// Its limits.
+    /// The limits.
     pub limits: Arc<Limits>,
 }

@@ -23,7 +23,7 @@ pub struct LimitStatus {
     pub reserved: u64,
     /// When the window ends or the bucket is full again; `None` for prepaid credits and slots.
     pub reset_at: Option<Timestamp>,
-    /// It refuses nothing.
+    /// Refuses nothing.
     pub shadow: bool,
     /// A shadow limit that would have refused this call: to be counted.
     pub shadow_refused: bool,

@@ -22,7 +22,7 @@ pub struct LimitView {
     remaining: Amount,
     /// When the window ends or the bucket is full; `null` for prepaid credits and slots.
     reset: Option<Timestamp>,
-    /// It only counts, and refuses nothing.
+    /// Only counts, and refuses nothing.
     shadow: bool,
 }
 

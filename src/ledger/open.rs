@@ -13,9 +13,9 @@ pub const OPEN_CALLS_MAX: usize = 1000;
 /// An open call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenCall {
-    /// Its id.
+    /// The id.
     pub id: ReservationId,
-    /// Its phase.
+    /// The phase.
     pub phase: Phase,
     /// The most it can cost.
     pub reserved: Credits,

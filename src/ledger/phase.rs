@@ -3,7 +3,7 @@
 /// Phase of a reserved call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Nothing was sent to the upstream. Abandoned, it is released.
+    /// Not sent to the upstream yet. An abandoned call is released.
     Waiting,
     /// The upstream may have seen it. Abandoned, it is settled as unknown.
     Dispatched,

@@ -13,13 +13,13 @@ use crate::credits::Credits;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It was answered, and charged by what was delivered.
+    /// Answered, and charged by what was delivered.
     Charged,
-    /// It was never sent: counted in no window.
+    /// Not sent: counted in no window.
     Released,
-    /// It was sent and the upstream refused it: costs no credits, but counts as a request.
+    /// Sent and the upstream refused it: costs no credits, but counts as a request.
     Refused,
-    /// It was sent and its outcome is unknown: charged by `pricing.on_unknown`.
+    /// Sent and its outcome is unknown: charged by `pricing.on_unknown`.
     Unknown,
 }
 
@@ -124,7 +124,7 @@ const fn is_zero(number: &u64) -> bool {
 pub struct Row {
     /// The reservation it settles.
     pub id: ReservationId,
-    /// Its outcome.
+    /// The outcome.
     pub outcome: Outcome,
     /// The reserved price.
     pub reserved: Credits,
@@ -141,7 +141,7 @@ pub struct Row {
     /// Facts of the call.
     #[serde(rename = "asked")]
     pub summary: Arc<CallSummary>,
-    /// Its result; empty when a sweep settled it.
+    /// The result; empty when a sweep settled it.
     #[serde(rename = "came")]
     pub result: CallResult,
 }

@@ -8,7 +8,7 @@ use crate::credits::Credits;
 pub struct Settlement {
     /// The reservation.
     pub id: ReservationId,
-    /// Its outcome.
+    /// The outcome.
     pub outcome: Outcome,
     /// What it cost. The store charges at most the reserved price, and nothing when released or
     /// refused.
@@ -23,7 +23,7 @@ pub struct Settlement {
 /// Result of a settlement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// It ended the reservation and charged this.
+    /// Ended the reservation and charged this.
     Now(Credits),
     /// The reservation had ended before, or never existed: nothing changed.
     Before,

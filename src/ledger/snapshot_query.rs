@@ -22,13 +22,13 @@ pub struct BudgetSnapshot {
 /// The rate limit that refused a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadLimited {
-    /// Its status.
+    /// The status.
     pub status: LimitStatus,
     /// When the next read is allowed; `None` when waiting will not help.
     pub retry_at: Option<Timestamp>,
 }
 
-/// Which limits to read.
+/// The limits to read.
 #[derive(Clone, Debug)]
 pub struct SnapshotQuery {
     /// The team.

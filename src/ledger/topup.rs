@@ -52,7 +52,7 @@ impl fmt::Display for TopUpId {
 /// A top-up of one scope's prepaid budget. It cannot be undone; lower the configured limit instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopUp {
-    /// Its id, chosen by the operator.
+    /// The id, chosen by the operator.
     pub id: TopUpId,
     /// The scope.
     pub scope: Scope,
@@ -63,9 +63,9 @@ pub struct TopUp {
 /// Result of a top-up, with the sum of all top-ups of the scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToppedUp {
-    /// It was added.
+    /// Added.
     Now(Credits),
-    /// It was added before, and nothing changed.
+    /// Added before, and nothing changed.
     Before(Credits),
     /// Another top-up, of another scope or amount, has this id. Nothing changed.
     Taken,

@@ -11,9 +11,9 @@ use crate::http::{Answer, AnswerBody, etag};
 /// A file in the binary.
 #[derive(Clone, Copy, Debug)]
 pub struct Asset {
-    /// Its name, `folder/file`.
+    /// The name, `folder/file`.
     pub name: &'static str,
-    /// Its bytes.
+    /// The bytes.
     pub text: &'static str,
 }
 

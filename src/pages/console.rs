@@ -9,7 +9,7 @@ use super::headers;
 use crate::http::Answer;
 use crate::refusal::Refusal;
 
-/// Its path on the operator's listener.
+/// The path on the operator's listener.
 pub const PATH: &str = "/console";
 
 /// Files of this page.

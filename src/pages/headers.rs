@@ -13,7 +13,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
     trusted-types 'none'";
 
-/// The same on one machine, where the simulator serves pictures beside the gateway.
+/// The same policy for one machine, where the simulator serves pictures beside the gateway.
 const POLICY_ON_LOOPBACK: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     connect-src 'self'; img-src 'self' data: https: http://127.0.0.1:* http://localhost:*; \
     media-src data: https: http://127.0.0.1:* http://localhost:*; base-uri 'none'; \

@@ -38,7 +38,7 @@ impl Packed {
 
     pub(super) fn text(&mut self, text: &str) {
         self.items += 1;
-        // Nothing written here is near 4 GiB.
+        // No text written here is near 4 GiB.
         let length = u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes();
         match text.len() {
             0..=31 => self.bytes.push(0xa0 | length[3]),

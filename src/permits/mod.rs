@@ -117,9 +117,9 @@ pub type KeyName = Arc<str>;
 /// Limits of the shared account and of its queue, as of this batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountLimits {
-    /// For all keys together.
+    /// The allowance of all keys together.
     pub account: Allowance,
-    /// For each key, by name.
+    /// The allowance of each key, by name.
     pub keys: Vec<(KeyName, Allowance)>,
     /// The most waiting calls of all teams.
     pub length_max: u64,
@@ -145,7 +145,7 @@ pub enum Operation {
 pub struct Ask {
     /// Id of its position and its permit.
     pub id: PermitId,
-    /// Its team.
+    /// The team.
     pub team: TeamId,
     /// The team's weight, 1 to 1000.
     pub weight: u32,
@@ -169,14 +169,14 @@ pub struct KeyReport {
 /// Result of an [`Operation::Ask`] or [`Operation::Wait`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueuePosition {
-    /// It has a permit.
+    /// Has a permit.
     Granted {
         /// The key to use.
         key: KeyName,
         /// Calls left in that key's tightest window; `None` when it has no limit.
         left: Option<u64>,
     },
-    /// It is in the queue.
+    /// Waits in the queue.
     Waiting {
         /// How many calls are ahead of it.
         ahead: u64,
@@ -185,7 +185,7 @@ pub enum QueuePosition {
     },
     /// The queue is full: it got no position.
     Full,
-    /// It is no longer in the queue: its deadline has passed, or the store has lost it.
+    /// No longer in the queue: its deadline has passed, or the store has lost it.
     Gone,
 }
 

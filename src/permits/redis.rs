@@ -1,5 +1,5 @@
-//! Shared account's permits in Redis: one script call a batch, in a hash slot of its own, by the
-//! server's clock.
+//! Permits of the shared account in Redis: one script call a batch, in a hash slot of its own, by
+//! the server's clock.
 //!
 //! Array that the script reads: time to use as the store's (0: the server's own); lifetime of a
 //! queue position, and how long a permit can be given back (µs); first moment of the month and of

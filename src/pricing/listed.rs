@@ -39,11 +39,11 @@ pub enum State {
     Dearer,
     /// Lower: teams are charged less than a call costs.
     Cheaper,
-    /// It is for another unit.
+    /// Priced for another unit.
     OtherUnit,
-    /// There is none, although a team may use the model.
+    /// No price, although a team may use the model.
     Missing,
-    /// There is one, and the upstream does not list the model.
+    /// A price for a model that the upstream does not list.
     Unlisted,
 }
 

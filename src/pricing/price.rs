@@ -7,11 +7,11 @@ use crate::model::ModelId;
 /// Price of one model, and the orders it accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Price {
-    /// For each call, whatever it delivers.
+    /// The price of each call, whatever it delivers.
     pub per_call: Credits,
-    /// For each image.
+    /// The price of each image.
     pub per_image: Credits,
-    /// For each second of video.
+    /// The price of each second of video.
     pub per_second: Credits,
     /// The most images in one call.
     pub images_max: u64,

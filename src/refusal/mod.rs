@@ -63,7 +63,7 @@ pub enum Refusal {
     RoleNotAllowed,
     /// The path is not in the table of routes.
     RouteNotFound,
-    /// There is no such model.
+    /// No such model exists.
     ModelUnknown(ModelId),
     /// The caller may use the model, but the operator has given it no price.
     ModelUnpriced {
@@ -169,7 +169,7 @@ pub enum Refusal {
     /// The upstream answered with an error whose body is not JSON. Its status is kept, the body is
     /// ours.
     UpstreamError {
-        /// Its status.
+        /// The status.
         status: StatusCode,
     },
 }

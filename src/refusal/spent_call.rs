@@ -10,11 +10,11 @@ use crate::ledger::ReservationId;
 /// How that call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpentCall {
-    /// Its id; `None` for calls made before calls had ids of their own.
+    /// The id; `None` for calls made before calls had ids of their own.
     pub id: Option<ReservationId>,
     /// The status of its answer.
     pub status: StatusCode,
-    /// Its charge.
+    /// The charge.
     pub cost: Credits,
 }
 

@@ -19,7 +19,7 @@ const AT_ONCE: usize = 20;
 #[derive(Clone, Debug, Default)]
 pub struct Recorder(Arc<Mutex<Pending>>);
 
-/// By team, newest first.
+/// Refused calls by team, newest first.
 type Pending = HashMap<TeamId, VecDeque<RefusedCall>>;
 
 impl Recorder {
@@ -46,7 +46,7 @@ impl Recorder {
         for (team, calls) in self.take() {
             let calls: Vec<RefusedCall> = calls.into();
             if let Err(outage) = store.add(&team, &calls).await {
-                // They are lost here, but in the access log.
+                // The calls are lost here, but stand in the access log.
                 tracing::debug!(%team, %outage, "refused calls are not in the list of the latest");
             }
         }

@@ -24,7 +24,7 @@ pub struct Inbound<B> {
 pub struct Routed<B, R> {
     /// The request.
     pub arrival: Arrival<B>,
-    /// Its route, narrowed to the branch of the stack that answers it.
+    /// The route, narrowed to the branch of the stack that answers it.
     pub route: R,
 }
 
@@ -38,7 +38,7 @@ pub struct Arrival<B> {
     pub too_late: bool,
     /// When it arrived.
     pub at: Instant,
-    /// Its id.
+    /// The id.
     pub id: RequestId,
     /// Facts that the layers note for the access line and the metrics.
     pub record: RequestLog,

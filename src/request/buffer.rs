@@ -3,22 +3,22 @@
 //!
 //! A call that finds no room is refused at once, before it is paid for: for its body as that comes
 //! in, for its answer by the size of recent ones. An answer that is larger than that waits: see
-//! [`Room`].
+//! [`AnswerPermit`].
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::{Notify, Semaphore};
 
+use super::answer_permit::AnswerPermit;
 use super::memory::{Inner, kib};
-use super::room::Room;
 use super::share::{Pool, Share, Shares};
 use crate::live::Live;
 use crate::model::ModelId;
 use crate::refusal::Refusal;
 use crate::team::TeamId;
 
-/// Expected bytes of an answer while none of its model has come.
+/// Expected bytes of an answer of a model that has given none yet.
 const USUAL_BYTES: u64 = 16 * 1024;
 /// How many answers at a time may exceed the pool, each of another team, so that one team never has
 /// all. Each may take `upstream.answer_bytes_max` beyond `limits.buffered_bytes_max`.
@@ -65,44 +65,48 @@ impl Buffer {
     ///
     /// # Errors
     /// `overloaded`: the team's share is taken, or the whole half, or a paid answer waits for room.
-    pub fn claim(&self, team: &TeamId, model: &ModelId) -> Result<Arc<Room>, Refusal> {
+    pub fn claim(&self, team: &TeamId, model: &ModelId) -> Result<Arc<AnswerPermit>, Refusal> {
         let (share, own) = self.share(team);
         let bytes = share.expected(model).unwrap_or(USUAL_BYTES).max(1024);
-        self.room(share, own, Some(model.clone()), bytes)
+        self.answer_permit(share, own, Some(model.clone()), bytes)
     }
 
     /// Takes memory for an answer that already exists, such as a stored response, without waiting.
     ///
     /// # Errors
     /// As for [`Buffer::claim`].
-    pub fn take(&self, team: &TeamId, bytes: usize) -> Result<Arc<Room>, Refusal> {
+    pub fn take(&self, team: &TeamId, bytes: usize) -> Result<Arc<AnswerPermit>, Refusal> {
         let (share, own) = self.share(team);
-        self.room(share, own, None, bytes as u64)
+        self.answer_permit(share, own, None, bytes as u64)
     }
 
-    /// Room for an answer that no team pays for, taken as it comes. These answers share one
-    /// overdraft.
+    /// A permit for an answer that no team pays for, which takes memory as the answer comes. These
+    /// answers share one overdraft.
     #[must_use]
-    pub fn unpaid(&self) -> Arc<Room> {
-        Arc::new(Room::new(Arc::clone(&self.inner), Arc::clone(&self.unpaid), 0, None))
+    pub fn unpaid(&self) -> Arc<AnswerPermit> {
+        Arc::new(AnswerPermit::new(Arc::clone(&self.inner), Arc::clone(&self.unpaid), 0, None))
     }
 
     fn share(&self, team: &TeamId) -> (Arc<Share>, u64) {
         self.inner.shares.read().of_team(team, &self.inner.answers)
     }
 
-    fn room(
+    fn answer_permit(
         &self,
         share: Arc<Share>,
         own: u64,
         model: Option<ModelId>,
         bytes: u64,
-    ) -> Result<Arc<Room>, Refusal> {
+    ) -> Result<Arc<AnswerPermit>, Refusal> {
         if share.waiting.load(Ordering::Acquire) > 0 {
             return Err(Refusal::Overloaded);
         }
-        let room = Room::new(Arc::clone(&self.inner), share, own, model);
-        if room.grow(bytes) { Ok(Arc::new(room)) } else { Err(Refusal::Overloaded) }
+        let answer_permit = AnswerPermit::new(Arc::clone(&self.inner), share, own, model);
+        if answer_permit.grow(bytes) {
+            Ok(Arc::new(answer_permit))
+        } else {
+            Err(Refusal::Overloaded)
+        }
     }
 }
 

@@ -38,7 +38,7 @@ fn teams(weights: &[(&str, u32)]) -> HashMap<TeamId, Arc<Team>> {
     weights.iter().map(of).collect()
 }
 
-/// So many KiB for requests and as many for answers, shared by two teams.
+/// A buffer of this many KiB for requests and as many for answers, shared by two teams.
 fn buffer(half: u64) -> Buffer {
     Buffer::new(2 * half * KIB, 1, Live::new(Shares::of(&teams(&[("a", 1), ("b", 3)]), None)))
 }
@@ -47,7 +47,7 @@ fn is_waiting<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> bool {
     matches!(future.poll(&mut Context::from_waker(Waker::noop())), Poll::Pending)
 }
 
-fn take(buffer: &Buffer, name: &str, kib: usize) -> Result<Arc<Room>, Refusal> {
+fn take(buffer: &Buffer, name: &str, kib: usize) -> Result<Arc<AnswerPermit>, Refusal> {
     buffer.take(&team(name), kib * 1024)
 }
 
@@ -99,13 +99,13 @@ fn a_claim_is_as_large_as_answers_were_lately() {
 #[tokio::test]
 async fn an_oversized_answer_goes_beyond_the_buffer_and_blocks_nobody() {
     let buffer = buffer(100);
-    let room = buffer.claim(&team("a"), &model()).expect("room");
-    room.hold(5000 * KIB).await;
-    room.settle(5000 * 1024);
-    assert_eq!(room.bytes(), 5000 * KIB);
+    let answer_permit = buffer.claim(&team("a"), &model()).expect("room");
+    answer_permit.hold(5000 * KIB).await;
+    answer_permit.settle(5000 * 1024);
+    assert_eq!(answer_permit.bytes(), 5000 * KIB);
     assert!(take(&buffer, "b", 70).is_ok(), "the other team has its memory");
     assert!(take(&buffer, "a", 1).is_err(), "its own team has more than its share");
-    drop(room);
+    drop(answer_permit);
     assert!(take(&buffer, "a", 100).is_ok());
 }
 

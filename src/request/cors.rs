@@ -29,7 +29,7 @@ use crate::http::{
 };
 
 /// How long a browser may remember a preflight. An origin that is taken out of the list is refused
-/// at once all the same: its pages may not read the answers.
+/// at once nevertheless: its pages may not read the answers.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(3600);
 
 /// Headers that a page may send: all that the team listener reads.

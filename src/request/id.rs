@@ -21,7 +21,7 @@ impl RequestId {
     #[must_use]
     pub fn new() -> Self {
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        // Not ordered within a millisecond: that would take a lock shared by all workers.
+        // Ids are not ordered within a millisecond: that would take a lock shared by all workers.
         Uuid::new_v7(Timestamp::now(NoContext)).hyphenated().encode_lower(&mut text);
         Self::of(text).unwrap_or_else(|| Self(HeaderValue::from_static("-")))
     }
@@ -50,7 +50,7 @@ impl RequestId {
     #[must_use]
     pub fn as_call_id(&self) -> Option<ReservationId> {
         let id: ReservationId = self.as_str().parse().ok()?;
-        // Only in the form in which call ids are printed.
+        // Accepts only the form in which call ids are printed.
         (id.to_string() == self.as_str() && id.made_at().is_some()).then_some(id)
     }
 

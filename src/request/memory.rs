@@ -8,7 +8,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::share::{Pool, Share, Shares};
 use crate::live::Live;
 
-/// State shared by every [`super::Buffer`] and [`super::Room`].
+/// State shared by every [`super::Buffer`] and [`super::AnswerPermit`].
 pub(super) struct Inner {
     pub(super) requests: Pool,
     pub(super) answers: Pool,

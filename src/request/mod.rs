@@ -3,6 +3,7 @@
 //! All rooms use its vocabulary: [`arrival`], [`id`], [`lookup`], [`recording`], [`request_log`],
 //! [`route`], [`trace`].
 
+pub mod answer_permit;
 pub mod arrival;
 pub mod buffer;
 pub mod check_request;
@@ -17,13 +18,13 @@ pub mod origin;
 pub mod path;
 pub mod recording;
 pub mod request_log;
-pub mod room;
 pub mod route;
 pub mod router;
 pub mod settings;
 pub mod share;
 pub mod trace;
 
+pub use answer_permit::AnswerPermit;
 pub use arrival::{Arrival, Inbound, Routed};
 pub use buffer::{Buffer, BufferPermit};
 pub use description::OPENAPI;
@@ -31,7 +32,6 @@ pub use id::RequestId;
 pub use origin::TrustedProxies;
 pub use recording::{Recording, Stage, StageSpan};
 pub use request_log::{RequestFacts, RequestLog, Wait};
-pub use room::Room;
 pub use route::Route;
 pub use settings::Settings;
 pub use share::Shares;

@@ -13,7 +13,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Proxies whose forwarded headers are believed. Everyone else's are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
-    /// Their networks.
+    /// The networks of the proxies.
     pub networks: Vec<IpNet>,
     /// The header they write. The other one is never read: a proxy passes on what the caller put
     /// there.

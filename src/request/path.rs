@@ -41,7 +41,7 @@ pub fn plain(path: &str) -> Result<Cow<'_, str>, Refusal> {
     Ok(Cow::Owned(merged))
 }
 
-/// Also finds percent signs that are themselves escaped: `%252e`.
+/// Finds percent signs that are themselves escaped, too: `%252e`.
 fn hides_something(path: &str) -> bool {
     let lower = path.to_ascii_lowercase().replace("%25", "%");
     let again = lower.replace("%25", "%");

@@ -81,11 +81,11 @@ impl From<u16> for Value {
 /// A span that has ended.
 #[derive(Clone, Debug)]
 pub struct Span {
-    /// Its name.
+    /// The name.
     pub name: Cow<'static, str>,
     /// The stage; `None` for the request itself.
     pub stage: Option<Stage>,
-    /// Its id.
+    /// The id.
     pub id: u64,
     /// When it began.
     pub began: Instant,
@@ -110,25 +110,25 @@ impl Span {
     }
 }
 
-/// The begin of a recorded request.
+/// The start of a recorded request.
 #[derive(Clone, Copy, Debug)]
 pub struct Begin {
     /// The trace, with the request's own span.
     pub trace: Traceparent,
     /// The trace as the caller sent it, with the caller's span.
     pub caller: Option<Traceparent>,
-    /// When by the clock.
+    /// The time by the clock.
     pub at: Timestamp,
-    /// When by the machine, from which all spans are measured.
+    /// The monotonic time, from which all spans are measured.
     pub since: Instant,
 }
 
 /// All spans of a request that has ended.
 #[derive(Debug)]
 pub struct Recorded {
-    /// Its begin.
+    /// The start.
     pub begin: Begin,
-    /// Its spans, each with its end.
+    /// The spans, each with its end.
     pub spans: Vec<Span>,
 }
 

@@ -63,13 +63,13 @@ pub struct RequestFacts {
     pub upstream: Duration,
     /// Time spent waiting for another call with the same idempotency key.
     pub joined: Duration,
-    /// Its current wait and since when. Noted at the start, because the caller may leave during it.
+    /// The current wait and since when. Noted at the start, because the caller may leave during it.
     pub waits: Option<(Wait, Instant)>,
     /// Name of the shared key that the call was last sent with.
     pub upstream_key: Option<Arc<str>>,
     /// The upstream's status, if it answered.
     pub upstream_status: Option<u16>,
-    /// Its trace, with a span of the gateway's own, which requests made for it carry.
+    /// The trace, with a span of the gateway's own, which requests made for it carry.
     pub trace: Option<Traceparent>,
     /// Headers that the answer to an admitted call carries even if it is a refusal.
     pub pending_headers: HeaderMap,
@@ -137,7 +137,7 @@ impl RequestLog {
         self.0.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Its spans, where its trace is recorded.
+    /// The request's spans, where its trace is recorded.
     #[must_use]
     pub fn recording(&self) -> Option<&Arc<Recording>> {
         self.0.recording.as_ref()

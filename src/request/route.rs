@@ -17,7 +17,7 @@ pub enum Route {
     Page(Page),
     /// The public catalogue, answered from its cache.
     Catalogue(Catalogue),
-    /// Only for an authenticated caller.
+    /// A route for authenticated callers only.
     Known(AuthenticatedRoute),
 }
 

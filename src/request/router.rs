@@ -1,4 +1,4 @@
-//! Fork of the path of a request: one branch for each kind of route.
+//! Divides the path of a request: one branch for each kind of route.
 //!
 //! Reads: the route. Writes, refuses: nothing.
 //! Position: below the check that found the route, above the branches.

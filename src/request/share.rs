@@ -59,7 +59,7 @@ pub(super) struct Share {
     pub(super) answers: Portion,
     /// Answers that wait for room.
     pub(super) waiting: AtomicUsize,
-    /// One permit: see [`super::room`].
+    /// One permit: see [`super::answer_permit`].
     pub(super) overdraft: Arc<Semaphore>,
     /// Recent sizes of the answers of its models, in bytes: a smoothed average.
     lately: Mutex<FastMap<ModelId, u64>>,
@@ -139,12 +139,12 @@ impl Pool {
 
 impl Portion {
     /// Counts memory beyond the pool for this portion.
-    pub(super) fn lend(&self, more: u64) {
+    pub(super) fn overdraw(&self, more: u64) {
         self.0.fetch_add(more, Ordering::AcqRel);
     }
 
-    /// Ends that.
-    pub(super) fn end_lending(&self, less: u64) {
+    /// Takes memory beyond the pool off this portion's count again.
+    pub(super) fn end_overdraft(&self, less: u64) {
         self.0.fetch_sub(less, Ordering::AcqRel);
     }
 }
@@ -153,7 +153,7 @@ impl Portion {
 mod tests {
     use super::*;
 
-    /// Everybody has a share.
+    /// Every user of the pool has a share.
     #[test]
     fn nobody_takes_more_than_they_leave_free() {
         let (pool, greedy, modest) = (Pool::new(100), Portion::default(), Portion::default());

@@ -150,7 +150,7 @@ impl TraceIds {
         }
     }
 
-    /// Never zero, which the standard reserves.
+    /// A random id, never zero, which the standard reserves.
     pub(super) fn id(&self) -> u64 {
         self.key.hash_one(self.made.fetch_add(1, Ordering::Relaxed)).max(1)
     }

@@ -39,7 +39,7 @@ where
                     let calls = Calls::new(drain, settings, unconfirmed.clone());
                     // While this one waits for a place, the next ones wait in the kernel's backlog
                     // and not in our memory.
-                    let place = server.room.enter(Arc::clone(&calls)).await;
+                    let place = server.places.enter(Arc::clone(&calls)).await;
                     let (service, server) = (service.clone(), server.clone());
                     let drain = server.drain.clone();
                     let too_late = drain.is_refusing();
@@ -54,7 +54,7 @@ where
                         .await;
                         drop(place);
                     };
-                    // Too late: only to be refused, so the drain does not wait for it.
+                    // Accepted too late, only to be refused: the drain does not wait for it.
                     if too_late {
                         tokio::spawn(task);
                     } else {
@@ -62,7 +62,7 @@ where
                     }
                 }
                 Err(error) => {
-                    server.room.could_not_accept(&error);
+                    server.places.could_not_accept(&error);
                     tokio::time::sleep(BACK_OFF).await;
                 }
             }

@@ -38,7 +38,7 @@ pub(super) struct Calls {
     begun: Notify,
     /// Bytes were read that are not a call yet.
     has_read: AtomicBool,
-    /// Those bytes begin a head, and its timeout runs.
+    /// Whether those bytes begin a head, so that its timeout runs.
     awaits_head: AtomicBool,
     /// Another connection needs the place of this one.
     is_to_go: AtomicBool,
@@ -94,7 +94,7 @@ impl Calls {
     pub(super) fn begin(self: &Arc<Self>) -> Call {
         self.has_read.store(false, Relaxed);
         self.awaits_head.store(false, Relaxed);
-        // This request was sent before the connection could be closed.
+        // The request was sent before the connection could be closed.
         self.is_to_go.store(false, Relaxed);
         if !self.has_begun.swap(true, Relaxed) {
             self.begun.notify_one();
@@ -197,7 +197,8 @@ impl Calls {
                 Some((max, _)) => step.min(max - still),
                 None => step,
             };
-            // Nothing wakes this task when an answer begins to be written.
+            // Wakes at least once a window: nothing wakes this task when an answer begins to be
+            // written.
             let wait = wait.min(self.settings.read_window);
             // Looks again in either case.
             let _ = tokio::time::timeout(wait, self.turn.notified()).await;
@@ -327,7 +328,7 @@ impl<R: Body> Body for Watched<R> {
         let Some(mut inner) = this.inner.as_pin_mut() else { return Poll::Ready(None) };
         let frame = ready!(inner.as_mut().poll_frame(cx));
         if let (Some(pace), Some(Ok(frame))) = (&this.call.pace, &frame) {
-            pace.took(frame.data_ref().map_or(0, Buf::remaining));
+            pace.record(frame.data_ref().map_or(0, Buf::remaining));
         }
         // The call ends with the last part.
         if frame.is_none() || inner.is_end_stream() {

@@ -50,7 +50,7 @@ async fn a_short_idle_timeout_is_kept_after_an_open_call() {
     assert!(after <= Duration::from_secs(2), "{after:?}");
 }
 
-/// Whatever time was left to idle.
+/// The timeout does not depend on the idle time that was left.
 #[tokio::test(start_paused = true)]
 async fn the_head_timeout_starts_at_the_heads_first_byte() {
     let (calls, settings) = (calls(), Settings::example());

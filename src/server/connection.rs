@@ -25,9 +25,9 @@ use tower::{Service, ServiceExt};
 
 use super::calls::{Calls, Unmoved};
 use super::discard::bytes_max;
-use super::lent::Lent;
 use super::linger::linger;
 use super::observed_stream::ObservedStream;
+use super::reclaim::Reclaimable;
 use super::streams::Streams;
 use super::{Discarding, Drain, Server, Settings};
 use crate::http::{Deliver, SOCKET_ROOM};
@@ -46,7 +46,7 @@ const PREFACE_MAX: Duration = Duration::from_secs(1);
 /// How long a TLS handshake may still take that was under way when the gateway began to refuse.
 const LAST_HANDSHAKES: Duration = Duration::from_secs(1);
 
-/// Who is at the other end.
+/// The peer of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer {
     /// The address.
@@ -82,18 +82,18 @@ pub(super) async fn serve<S, R>(
             watched.written.confirm();
         }
         let (service, mut call) = (service.clone(), watched.begin());
-        // Over HTTP/1 hyper leaves out the body of an answer to HEAD by itself.
+        // hyper leaves out the body of an answer to HEAD by itself over HTTP/1.
         let only_head = !answers_http1 && request.method() == Method::HEAD;
         if !answers_http1 {
             call.has_stream();
         }
         let Peer { address: peer, too_late } = peer;
-        // Over HTTP/2 there is no `100 Continue` to wait for.
+        // HTTP/2 has no `100 Continue` to wait for.
         let is_withheld = answers_http1 && request.headers().contains_key(EXPECT);
         let request =
             request.map(|body| Discarding::new(body, Arc::clone(call.all()), is_withheld));
-        // Not an `async` block, which would keep the request beside what is made of it: hyper moves
-        // this future into place for each call.
+        // A plain future and no `async` block, which would keep the request beside what is made of
+        // it: hyper moves this future into place for each call.
         service.oneshot(Inbound { request, peer, too_late }).map_ok(move |answer| {
             let (mut head, body) = answer.into_parts();
             if answers_http1 && call.is_last() {
@@ -146,7 +146,7 @@ async fn greet_in_time(
         greeted = greeting.as_mut() => greeted,
         () = calls.asked_to_go() => return None,
         () = server.drain.closing.cancelled(), if !peer.too_late => {
-            // Without TLS nothing was read from it, so its caller loses no call.
+            // A plain connection was not read from, so its caller loses no call.
             server.tls.as_ref()?;
             tokio::time::timeout(LAST_HANDSHAKES, greeting).await.ok()?
         }
@@ -216,7 +216,7 @@ where
         return Box::pin(speak_http2(stream, handle, calls, server)).await;
     }
     let (service, drain) = (service_fn(handle), &server.drain);
-    // The first head is on its way, or has its timeout.
+    // The first head is arriving, within its timeout.
     calls.read();
     let stream = TokioIo::new(ObservedStream::new(stream, Arc::clone(calls), false));
     let mut connection = http1_builder(&server.settings).serve_connection(stream, service);
@@ -255,7 +255,7 @@ where
     R: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
     let (service, drain) = (service_fn(handle), &server.drain);
-    let (stream, lender) = Lent::new(stream);
+    let (stream, reclaimer) = Reclaimable::new(stream);
     let stream = TokioIo::new(ObservedStream::new(stream, Arc::clone(calls), true));
     let going_away = send_away(calls, drain);
     let ended = {
@@ -266,7 +266,7 @@ where
     };
     let is_well = ended.is_ok();
     note(ended, calls);
-    lender.take().filter(|_| is_well)
+    reclaimer.take().filter(|_| is_well)
 }
 
 /// Resolves when an HTTP/2 caller is to get GOAWAY: at once when the gateway leaves. A connection
@@ -306,8 +306,8 @@ where
     let unmoved = |is_closing| Either::Right(calls.unmoved(is_closing).map(Event::Unmoved));
     let going_away = Either::Left(going_away.map(|()| Event::GoingAway));
     let cut_off = Either::Right(drain.ended.cancelled().map(|()| Event::CutOff));
-    // In a set, which polls only what has woken: the connection is polled several times a call, and
-    // polling a timer and two cancellations each time would cost instructions.
+    // A set polls only what has woken: the connection is polled several times a call, and polling a
+    // timer and two cancellations each time would cost instructions.
     let mut beside = FuturesUnordered::from_iter([
         Either::Left(going_away),
         Either::Left(cut_off),
@@ -326,7 +326,7 @@ where
                 Event::GoingAway => {}
                 Event::CutOff => return None,
                 Event::Unmoved(Unmoved::Idle) => {
-                    // Only unread answers are left now.
+                    // Unread answers are all that is left now.
                     calls.moved();
                     beside.push(unmoved(true));
                 }
@@ -376,8 +376,7 @@ fn http2_builder(settings: &Settings, calls: &Arc<Calls>) -> http2::Builder<Stre
     builder
 }
 
-/// Logs how a connection ended. At debug level: connections end badly all the time, by the peer's
-/// doing.
+/// Logs how a connection ended, at debug level: peers break connections all the time.
 fn note(result: hyper::Result<()>, calls: &Calls) {
     match result {
         Ok(()) => calls.written.confirm(),

@@ -62,7 +62,7 @@ impl Body for Discarding {
         match &frame {
             Some(Ok(_)) => {}
             Some(Err(_)) => {
-                // Its framing is broken: where the body ends is unknown.
+                // The framing is broken: where the body ends is unknown.
                 self.calls.leave_unread();
                 self.body = None;
             }
@@ -91,7 +91,7 @@ impl Drop for Discarding {
             // caller need not send the rest.
             self.calls.leave_unread();
         }
-        // Outside a runtime the connection is gone as well.
+        // The connection is gone as well outside a runtime.
         if let Ok(runtime) = Handle::try_current()
             && !self.is_withheld
         {
@@ -106,7 +106,7 @@ async fn discard(mut body: Incoming, call: Call) {
     let is_whole =
         timeout(settings.body_timeout, to_its_end(&mut body, bytes_max(&settings))).await;
     if is_whole != Ok(true) {
-        // Before the body is dropped, since that makes hyper close the connection.
+        // Noted before the body is dropped, since that makes hyper close the connection.
         call.all().leave_unread();
     }
 }

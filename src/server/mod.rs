@@ -1,7 +1,7 @@
 //! Listeners, TLS, connection limits and time-outs, drain.
 //!
 //! Reading order: [`settings`], [`listen`] (one socket per worker), [`accept`] (the loop), `shared`
-//! (shared by all workers), `room` (how many connections may be open), `sparsely` (log lines at a
+//! (shared by all workers), `places` (how many connections may be open), `sparsely` (log lines at a
 //! limited rate), `connection` (one of them), `calls` (its calls), `pace` (how fast answers are
 //! read) and `streams` (how an HTTP/2 stream is cut off), `written` and `unconfirmed` (answers that
 //! may not have arrived), [`discard`] and `linger` (closing while the caller still sends).
@@ -13,13 +13,13 @@ mod calls_tests;
 mod connection;
 pub mod discard;
 pub mod drain;
-mod lent;
 mod linger;
 pub mod listen;
 pub mod observe;
 mod observed_stream;
 mod pace;
-mod room;
+mod places;
+mod reclaim;
 pub mod settings;
 mod shared;
 mod sparsely;

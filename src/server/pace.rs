@@ -51,7 +51,7 @@ impl Pace {
     }
 
     /// Counts bytes that were taken to be written.
-    pub(super) fn took(&self, bytes: usize) {
+    pub(super) fn record(&self, bytes: usize) {
         self.taken.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
@@ -121,7 +121,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(100)).await;
         pace.begin();
         for (taken, too_slow) in [(10_000, false), (9_999, true), (20_000, false), (0, true)] {
-            pace.took(taken);
+            pace.record(taken);
             assert!(!pace.is_too_slow(LEAST), "the window is not over");
             tokio::time::advance(LEAST.window).await;
             assert_eq!(pace.is_too_slow(LEAST), too_slow, "{taken}");

@@ -40,7 +40,7 @@ pub struct Settings {
 pub struct TlsFiles {
     /// The chain, leaf first.
     pub cert: PathBuf,
-    /// Its private key.
+    /// The private key.
     pub key: PathBuf,
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::room::Room;
+use super::places::Places;
 use super::tls::Certificate;
 use super::{Drain, Observer, Settings};
 use crate::live::Live;
@@ -13,11 +13,11 @@ use crate::live::Live;
 pub struct Server {
     /// Bounds of connections.
     pub settings: Arc<Settings>,
-    /// Its certificate, when the listener speaks TLS.
+    /// The certificate, when the listener speaks TLS.
     pub(super) tls: Option<Live<Certificate>>,
     /// The drain.
     pub drain: Drain,
-    pub(super) room: Room,
+    pub(super) places: Places,
     observer: Arc<dyn Observer>,
 }
 
@@ -31,9 +31,9 @@ impl Server {
         if let Some(certificate) = &certificate {
             observer.certificate_ends(certificate.ends_at);
         }
-        let room = Room::new(settings.connections_max, Arc::clone(&observer));
+        let places = Places::new(settings.connections_max, Arc::clone(&observer));
         let tls = certificate.map(Live::new);
-        Ok(Self { settings: Arc::new(settings), tls, drain, room, observer })
+        Ok(Self { settings: Arc::new(settings), tls, drain, places, observer })
     }
 
     /// The certificate as its files have it now, if the listener speaks TLS.

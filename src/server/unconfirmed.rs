@@ -41,7 +41,7 @@ impl Unconfirmed {
             state.forget_bodies();
             (number, state.one_too_many())
         };
-        // Outside the lock, since it calls into other rooms.
+        // Called outside the lock, since it calls into other rooms.
         oldest.into_iter().for_each(Delivery::arrived);
         number
     }

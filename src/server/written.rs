@@ -15,7 +15,7 @@ const WRITTEN_MAX: usize = 128;
 #[derive(Debug)]
 pub(super) struct Written {
     unconfirmed: Unconfirmed,
-    /// Their numbers in `unconfirmed`, oldest first.
+    /// Numbers of its answers in `unconfirmed`, oldest first.
     numbers: Mutex<VecDeque<u64>>,
     /// The stream has failed. hyper does not report that: it takes a reset between two requests for
     /// a clean end.

@@ -50,7 +50,7 @@ async fn an_answer_not_taken_to_its_end_did_not_arrive() {
     }
 }
 
-/// Not when the stream fails.
+/// An answer has not arrived when the stream fails.
 #[tokio::test]
 async fn a_taken_answer_has_arrived_once_its_caller_goes_on() {
     for bytes in [0, 1, LARGE] {

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::answers::{self, Answer};
 use super::call_log::{Call, Caller, Outcome};
+use super::connection::ConnectionHandle;
 use super::faults::{self, Fault, Kind, Sight};
 use super::firemoon::Firemoon;
 use super::generation;
@@ -21,7 +22,6 @@ use super::models::{self, MODELS};
 use super::order::{self, Order};
 use super::settings::{BalanceShape, History, ListShape};
 use super::spoil::{self, Reply};
-use super::wire::Line;
 
 /// Request header that triggers a fault.
 const FAULT: &str = "x-simulator-fault";
@@ -29,7 +29,7 @@ const FAULT: &str = "x-simulator-fault";
 /// Answers one request. Runs to its end even if the caller leaves, as the real service does.
 pub(super) async fn answer(
     firemoon: Arc<Firemoon>,
-    line: Arc<Line>,
+    handle: Arc<ConnectionHandle>,
     request: Request<Incoming>,
 ) -> Reply {
     let (parts, body) = request.into_parts();
@@ -48,7 +48,7 @@ pub(super) async fn answer(
     let (caller, name) = identify(&firemoon, &parts);
     let call = Call::arrived(
         &parts,
-        line.number,
+        handle.number,
         &bytes,
         caller,
         name.as_deref(),
@@ -57,7 +57,7 @@ pub(super) async fn answer(
     let number = firemoon.state().call_log.open(call, caller);
     let visit = Visit { firemoon: &firemoon, parts: &parts, caller, name, number };
     let (reply, outcome) = match body {
-        Collected::Whole(body) => visit.reply(&body, &line).await,
+        Collected::Whole(body) => visit.reply(&body, &handle).await,
         // A caller that did not send all of it expects no answer.
         Collected::Broken(_) => (Reply::End(faults::Then::Close), Outcome::default()),
         Collected::TooLarge if firemoon.settings.platform_answers => {
@@ -160,7 +160,7 @@ struct Visit<'a> {
 
 impl Visit<'_> {
     /// The answer, spoilt by the fault that applies.
-    async fn reply(&self, body: &[u8], line: &Arc<Line>) -> (Reply, Outcome) {
+    async fn reply(&self, body: &[u8], handle: &Arc<ConnectionHandle>) -> (Reply, Outcome) {
         let route = Route::of(self.parts);
         let body = order::read(body);
         let model = if let Route::Generate(model) = route { Some(model) } else { None };
@@ -190,7 +190,7 @@ impl Visit<'_> {
         if fault.kind != Kind::SlowBody {
             tokio::time::sleep(fault.after()).await;
         }
-        let reply = spoil::spoil(self.finished(answer), &fault, &self.parts.headers, line);
+        let reply = spoil::spoil(self.finished(answer), &fault, &self.parts.headers, handle);
         let status = match &reply {
             Reply::Answer(answer) => Some(answer.status().as_u16()),
             Reply::Raw(..) | Reply::End(_) => None,

@@ -23,7 +23,7 @@ pub(super) enum Caller {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Call {
     number: u64,
-    /// Its connection, counted from 1.
+    /// The connection, counted from 1.
     connection: u64,
     version: String,
     method: String,

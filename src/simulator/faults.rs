@@ -81,12 +81,12 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Then {
-    /// With a reset.
+    /// Ends it with a reset.
     #[default]
     Reset,
-    /// In an orderly way.
+    /// Ends it in an orderly way.
     Close,
-    /// It does not end.
+    /// Does not end.
     Keep,
 }
 

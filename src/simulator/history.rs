@@ -202,8 +202,8 @@ fn decoded(text: &str) -> String {
             .and_then(|digits| u8::from_str_radix(digits, 16).ok());
         bytes.push(coded.unwrap_or(if first == b'+' { b' ' } else { first }));
         let length = if coded.is_some() { 3 } else { 1 };
-        // Never inside a character: everything skipped is ASCII, or its first byte is taken
-        // literally below.
+        // The slice never begins inside a character: everything skipped is ASCII, or its first byte
+        // is taken literally below.
         match rest.get(length..) {
             Some(after) => rest = after,
             None => {

@@ -5,7 +5,7 @@
 //! credits) → `generation` (the paid call) → `history` (the dashboard's views) → `media` (pictures
 //! and videos) → `faults` and `spoil` (failures) → `call_log` (the call log that tests read) →
 //! `firemoon` (all of it, behind one lock) → `answers` (texts) → `api`, `control` (routes) →
-//! `wire`, `server` (sockets).
+//! `connection`, `server` (sockets).
 //!
 //! It uses only credits and clock of the gateway, and the gateway uses nothing of it: two sides
 //! that share code share mistakes.
@@ -14,6 +14,7 @@ mod account;
 mod answers;
 mod api;
 mod call_log;
+mod connection;
 mod control;
 mod faults;
 mod firemoon;
@@ -25,7 +26,6 @@ mod order;
 mod server;
 mod settings;
 mod spoil;
-mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -22,7 +22,7 @@ pub(super) struct Model {
     /// Name in a key's providers and in the text of a 403.
     pub(super) provider: &'static str,
     pub(super) makes: Makes,
-    /// For one image or one second.
+    /// The price of one image or one second.
     pub(super) price: Credits,
     pub(super) latency: Latency,
     pub(super) fields: &'static [Field],
@@ -44,7 +44,7 @@ pub(super) enum Accepts {
         longest: Option<usize>,
     },
     Choice(&'static [&'static str]),
-    /// Such as `16:9`, both sides from 1 to 32.
+    /// A ratio such as `16:9`, both sides from 1 to 32.
     Ratio,
     Integer {
         least: i64,
@@ -246,7 +246,7 @@ struct Parameter {
 }
 
 impl Model {
-    /// Its entry in the public list, at this price.
+    /// The model's entry in the public list, at this price.
     pub(super) fn listing(&self, price: Credits) -> Listing {
         let unit = self.unit();
         Listing {
@@ -270,7 +270,7 @@ impl Model {
         }
     }
 
-    /// Its published configuration, at this price.
+    /// The model's published configuration, at this price.
     pub(super) fn configuration(&self, price: Credits) -> Configuration {
         Configuration {
             listing: self.listing(price),

@@ -19,7 +19,7 @@ pub(super) struct Order {
 /// A body, as far as it was parsed.
 pub(super) enum Body {
     Object(Map<String, Value>),
-    /// Not JSON, or not an object; with the message.
+    /// No JSON, or no object; with the message.
     Unreadable(&'static str),
 }
 

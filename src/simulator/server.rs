@@ -18,9 +18,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::connection::{Connection, ConnectionHandle, Content};
 use super::firemoon::Firemoon;
 use super::spoil::Reply;
-use super::wire::{Content, Line, Wire};
 use super::{Simulator, api, media};
 
 /// Timeout of an idle connection, and of a request's headers.
@@ -82,19 +82,19 @@ async fn serve_api(
     number: u64,
     shutdown: CancellationToken,
 ) {
-    let (mut wire, line) = Wire::new(stream, number);
+    let (mut stream, handle) = Connection::new(stream, number);
     // A connection that fails before its first request has nowhere to report it.
     match firemoon.settings.tls.clone() {
         None => {
-            let Ok(Ok(http2)) = timeout(HANDSHAKE, wire.speaks_http2()).await else { return };
-            talk(firemoon, wire, http2, line, &shutdown).await;
+            let Ok(Ok(http2)) = timeout(HANDSHAKE, stream.speaks_http2()).await else { return };
+            talk(firemoon, stream, http2, handle, &shutdown).await;
         }
         Some(tls) => {
             let accepted =
-                timeout(HANDSHAKE, tokio_rustls::TlsAcceptor::from(tls).accept(wire)).await;
+                timeout(HANDSHAKE, tokio_rustls::TlsAcceptor::from(tls).accept(stream)).await;
             let Ok(Ok(stream)) = accepted else { return };
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            talk(firemoon, stream, http2, line, &shutdown).await;
+            talk(firemoon, stream, http2, handle, &shutdown).await;
         }
     }
 }
@@ -103,44 +103,44 @@ async fn talk<S>(
     firemoon: Arc<Firemoon>,
     stream: S,
     http2: bool,
-    line: Arc<Line>,
+    handle: Arc<ConnectionHandle>,
     shutdown: &CancellationToken,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (requests, io) = (Arc::clone(&line), TokioIo::new(stream));
+    let (requests, io) = (Arc::clone(&handle), TokioIo::new(stream));
     let service = service_fn(move |request| {
-        // In a task of its own: a caller that hangs up drops this future, but not the generation.
+        // Spawned: a caller that hangs up drops this future, but not the generation.
         let task = tokio::spawn(api::answer(Arc::clone(&firemoon), Arc::clone(&requests), request));
-        let line = Arc::clone(&requests);
-        async move { respond(task.await, &line).await }
+        let handle = Arc::clone(&requests);
+        async move { respond(task.await, &handle).await }
     });
     if http2 {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         let connection = builder.timer(TokioTimer::new()).serve_connection(io, service);
-        drive(connection, http2::Connection::graceful_shutdown, &line, shutdown).await;
+        drive(connection, http2::Connection::graceful_shutdown, &handle, shutdown).await;
     } else {
         let mut builder = http1::Builder::new();
         let connection = builder
             .timer(TokioTimer::new())
             .header_read_timeout(IDLE)
             .serve_connection(io, service);
-        drive(connection, http1::Connection::graceful_shutdown, &line, shutdown).await;
+        drive(connection, http1::Connection::graceful_shutdown, &handle, shutdown).await;
     }
 }
 
 /// The answer for hyper; never resolves where nothing is to be sent, until the connection ends.
 async fn respond(
     reply: Result<Reply, tokio::task::JoinError>,
-    line: &Line,
+    handle: &ConnectionHandle,
 ) -> Result<Response<Content>, tokio::task::JoinError> {
     match reply? {
         Reply::Answer(answer) => return Ok(answer),
         Reply::Raw(text, then) => {
-            line.write(text.as_bytes()).await;
-            line.end(then);
+            handle.write(text.as_bytes()).await;
+            handle.end(then);
         }
-        Reply::End(then) => line.end(then),
+        Reply::End(then) => handle.end(then),
     }
     std::future::pending().await
 }
@@ -149,7 +149,7 @@ async fn respond(
 async fn drive<C, T>(
     connection: C,
     finish: fn(Pin<&mut C>),
-    line: &Line,
+    handle: &ConnectionHandle,
     shutdown: &CancellationToken,
 ) where
     C: Future<Output = T>,
@@ -157,21 +157,21 @@ async fn drive<C, T>(
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         biased;
-        () = line.cut.cancelled() => return,
+        () = handle.cut.cancelled() => return,
         () = shutdown.cancelled() => return,
-        () = line.finish.cancelled() => finish(connection.as_mut()),
+        () = handle.finish.cancelled() => finish(connection.as_mut()),
         _ = &mut connection => return,
     }
     tokio::select! {
         biased;
-        () = line.cut.cancelled() => {}
+        () = handle.cut.cancelled() => {}
         () = shutdown.cancelled() => {}
         _ = &mut connection => {}
     }
 }
 
 async fn serve_media(stream: TcpStream, number: u64, shutdown: CancellationToken) {
-    let (wire, line) = Wire::new(stream, number);
+    let (stream, handle) = Connection::new(stream, number);
     let service = service_fn(|request| async move {
         Ok::<_, Infallible>(media::answer(&request).map(Full::<Bytes>::new))
     });
@@ -179,8 +179,8 @@ async fn serve_media(stream: TcpStream, number: u64, shutdown: CancellationToken
     let connection = builder
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
-        .serve_connection(TokioIo::new(wire), service);
-    drive(connection, http1::Connection::graceful_shutdown, &line, &shutdown).await;
+        .serve_connection(TokioIo::new(stream), service);
+    drive(connection, http1::Connection::graceful_shutdown, &handle, &shutdown).await;
 }
 
 /// TLS settings for the API: HTTP/2 or HTTP/1.1, as the caller prefers (RFC 7301).

@@ -87,7 +87,7 @@ pub struct KeySettings {
     pub secret: SecretString,
     /// The account that pays; keys with the same account share its balance.
     pub account: String,
-    /// Its limits.
+    /// The limits.
     pub limits: Limits,
     /// Providers it may use (`flux`, `ideogram`, …); `None` means all.
     pub providers: Option<Vec<String>>,
@@ -181,7 +181,7 @@ pub enum Charge {
 pub enum History {
     /// A key may.
     Key,
-    /// Only a browser session of the dashboard: a key gets 401.
+    /// A browser session of the dashboard: a key gets 401.
     Session,
 }
 

@@ -9,16 +9,16 @@ use http::{HeaderMap, Response, StatusCode};
 use jiff::Timestamp;
 
 use super::answers::{self, Answer};
+use super::connection::{ConnectionHandle, Content, Piece};
 use super::faults::{Fault, Kind, Then};
 use super::models;
-use super::wire::{Content, Line, Piece};
 
 /// What is sent on the connection.
 pub(super) enum Reply {
     Answer(Response<Content>),
-    /// These bytes, outside HTTP; then the connection ends.
+    /// Sends these bytes, outside HTTP; then the connection ends.
     Raw(String, Then),
-    /// Nothing; the connection ends.
+    /// Sends nothing; the connection ends.
     End(Then),
 }
 
@@ -93,7 +93,7 @@ pub(super) fn spoil(
     mut answer: Answer,
     fault: &Fault,
     called_with: &HeaderMap,
-    line: &Arc<Line>,
+    handle: &Arc<ConnectionHandle>,
 ) -> Reply {
     let whole = answer.body().clone();
     let half = whole.slice(..whole.len() / 2);
@@ -101,14 +101,16 @@ pub(super) fn spoil(
         Kind::Raw => Reply::Raw(fault.text.clone().unwrap_or_default(), fault.then()),
         Kind::ResetBeforeAnswer => Reply::End(fault.then()),
         Kind::ResetAfterHeaders => {
-            in_pieces(answer, [Piece::Pause(FLUSH), Piece::End(fault.then())], line)
+            in_pieces(answer, [Piece::Pause(FLUSH), Piece::End(fault.then())], handle)
         }
         Kind::CutBody => in_pieces(
             answer,
             [Piece::Data(half), Piece::Pause(FLUSH), Piece::End(fault.then())],
-            line,
+            handle,
         ),
-        Kind::CloseAfterAnswer => in_pieces(answer, [Piece::LastAnswer, Piece::Data(whole)], line),
+        Kind::CloseAfterAnswer => {
+            in_pieces(answer, [Piece::LastAnswer, Piece::Data(whole)], handle)
+        }
         Kind::SlowBody => {
             let (size, pause) = (fault.count().max(1), fault.after());
             let piece = |start: usize| {
@@ -117,7 +119,7 @@ pub(super) fn spoil(
                     Piece::Data(whole.slice(start..whole.len().min(start + size))),
                 ]
             };
-            in_pieces(answer, (0..whole.len()).step_by(size).flat_map(piece), line)
+            in_pieces(answer, (0..whole.len()).step_by(size).flat_map(piece), handle)
         }
         Kind::BrokenJson => {
             *answer.body_mut() = half;
@@ -129,7 +131,7 @@ pub(super) fn spoil(
             }
             unspoilt(answer)
         }
-        Kind::EchoAuthorization => echo(answer, fault, called_with, line),
+        Kind::EchoAuthorization => echo(answer, fault, called_with, handle),
         Kind::InvalidKey
         | Kind::InsufficientCredits
         | Kind::AccessDenied
@@ -138,7 +140,7 @@ pub(super) fn spoil(
         Kind::HtmlNotFound | Kind::PayloadTooLarge | Kind::RateLimited | Kind::BadGateway => {
             unspoilt(answer)
         }
-        // Here the replaced call was executed.
+        // The replaced call was executed here.
         Kind::Hold => unspoilt(answer),
         Kind::Redirect
         | Kind::Answer
@@ -155,14 +157,23 @@ pub(super) fn spoil(
 }
 
 /// The same answer with its true length, and its body in these pieces.
-fn in_pieces(answer: Answer, pieces: impl IntoIterator<Item = Piece>, line: &Arc<Line>) -> Reply {
+fn in_pieces(
+    answer: Answer,
+    pieces: impl IntoIterator<Item = Piece>,
+    handle: &Arc<ConnectionHandle>,
+) -> Reply {
     let (mut parts, body) = answer.into_parts();
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    Reply::Answer(Response::from_parts(parts, Content::pieces(pieces, line)))
+    Reply::Answer(Response::from_parts(parts, Content::pieces(pieces, handle)))
 }
 
 /// Imitates a careless service that reports the request it got.
-fn echo(mut answer: Answer, fault: &Fault, called_with: &HeaderMap, line: &Arc<Line>) -> Reply {
+fn echo(
+    mut answer: Answer,
+    fault: &Fault,
+    called_with: &HeaderMap,
+    handle: &Arc<ConnectionHandle>,
+) -> Reply {
     let nothing = HeaderValue::from_static("");
     let credential = called_with.get(AUTHORIZATION).unwrap_or(&nothing);
     let text = credential.to_str().unwrap_or_default();
@@ -197,7 +208,7 @@ fn echo(mut answer: Answer, fault: &Fault, called_with: &HeaderMap, line: &Arc<L
                 Piece::Pause(FLUSH),
                 Piece::Data(body.slice(middle..)),
             ];
-            in_pieces(answer, pieces, line)
+            in_pieces(answer, pieces, handle)
         }
     }
 }

@@ -92,7 +92,7 @@ impl Client {
         self.go_on(team, key, doing).await
     }
 
-    /// As [`Client::on_link`], for a caller that has passed the breaker.
+    /// Does what [`Client::on_link`] does, for a caller that has passed the breaker.
     pub(crate) async fn go_on<T, F: Future<Output = Result<T, RedisError>>>(
         &self,
         team: Option<&TeamId>,

@@ -139,7 +139,7 @@ impl Connection {
         let mut state = self.state();
         state.is_doubted = false;
         let Stage::Up(old) = &state.stage else { return };
-        // In a cluster other nodes may have answered on the old connection, so its count says
+        // Other nodes of a cluster may have answered on the old connection, so its count says
         // nothing; the silent node has answered on the new one.
         let is_dead = !old.is_to_one_server() || old.pulse().answers() == answers;
         if let Some(other) = other.filter(|_| state.number == number && is_dead) {

@@ -60,7 +60,7 @@ impl Dialer {
 
     /// Makes one connection. Errors name the address; a cluster's client names it by itself.
     pub(super) async fn dial(&self) -> Result<Link, Outage> {
-        // Both timeouts are those of `connection`, where they bound the whole operation.
+        // The timeouts are those of `connection`, where they bound the whole operation.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None)
@@ -198,7 +198,7 @@ fn server(url: &str) -> Result<ConnectionInfo, UnusableSettings> {
     Ok(info.set_tcp_settings(tcp()))
 }
 
-/// With `TCP_NODELAY`, since otherwise a small batch waits for the answer to the one before. With a
+/// Sets `TCP_NODELAY`, since otherwise a small batch waits for the answer to the one before, and a
 /// timeout for unacknowledged data, since a cluster's client replaces only connections that were
 /// closed.
 fn tcp() -> TcpSettings {

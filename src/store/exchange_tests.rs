@@ -28,9 +28,9 @@ async fn late(rounds: u32) -> Result<(), Outage> {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_store_is_given_up_at_the_deadline() {
-    let (done, took) = in_time(std::future::pending()).await;
+    let (done, duration) = in_time(std::future::pending()).await;
     assert!(matches!(done, Err(Outage::TimedOut)));
-    assert!((DEADLINE..DEADLINE * 2).contains(&took), "{took:?}");
+    assert!((DEADLINE..DEADLINE * 2).contains(&duration), "{duration:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use super::Outage;
 pub trait Observer: Send + Sync + 'static {
     /// Reports an operation that ended. `op` is its name, such as `admit` or `replay_begin`;
     /// `result` is `ok` or [`Outage::name`].
-    fn operation(&self, op: &'static str, result: &'static str, took: Duration);
+    fn operation(&self, op: &'static str, result: &'static str, duration: Duration);
 
     /// Reports why the operation failed that was just reported, for a log.
     fn failed(&self, _op: &'static str, _outage: &Outage) {}
@@ -54,7 +54,7 @@ pub(crate) fn report<T, O: Observer + ?Sized>(
 pub struct Unobserved;
 
 impl Observer for Unobserved {
-    fn operation(&self, _op: &'static str, _result: &'static str, _took: Duration) {}
+    fn operation(&self, _op: &'static str, _result: &'static str, _duration: Duration) {}
 
     fn up(&self, _up: bool) {}
 }

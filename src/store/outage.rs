@@ -1,6 +1,6 @@
 //! Failures of a store.
 
-/// An operation of the store failed. It may have been carried out all the same.
+/// An operation of the store failed. It may have been carried out nevertheless.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Outage {
     /// No answer within the deadline.
@@ -9,10 +9,10 @@ pub enum Outage {
     /// No connection, or it broke.
     #[error("the ledger cannot be reached: {0}")]
     Unreachable(String),
-    /// It answered with an error or an unexpected value (out of memory, read-only, wrong type).
+    /// Answered with an error or an unexpected value (out of memory, read-only, wrong type).
     #[error("the ledger refused: {0}")]
     Refused(String),
-    /// It answered, and has lost writes or may have: the team's budgets are closed until what they
+    /// Answered, and has lost writes or may have: the team's budgets are closed until what they
     /// spent is known again.
     #[error(
         "the ledger has lost writes, or may lack some that others know of: budgets are closed \

@@ -15,7 +15,7 @@ pub struct Settings {
     pub username: Option<String>,
     /// The user's password. Never taken from a URL.
     pub password: Option<Secret>,
-    /// For `rediss://`: certificates of the authorities to trust, in PEM, in place of the system's.
+    /// Certificates of the authorities to trust with `rediss://`, in PEM, in place of the system's.
     pub ca: Option<Arc<[u8]>>,
     /// How long an answer may take.
     pub deadline: Duration,
@@ -24,7 +24,7 @@ pub struct Settings {
     pub wait_replicas: u32,
     /// Whether the operator allows servers that may evict spending.
     pub allow_eviction: bool,
-    /// Which clock is used.
+    /// The clock that is used.
     pub clock: StoreClock,
 }
 
@@ -33,7 +33,7 @@ pub struct Settings {
 pub enum Topology {
     /// One server.
     Single {
-        /// Its URL; a path is the number of the database.
+        /// The URL; a path is the number of the database.
         url: String,
     },
     /// A primary that Sentinels watch and replace.
@@ -42,9 +42,9 @@ pub enum Topology {
         urls: Vec<String>,
         /// The name under which they know the primary.
         master: String,
-        /// Their ACL user; `None` is their default user.
+        /// The Sentinels' ACL user; `None` is their default user.
         username: Option<String>,
-        /// Their password; `None` sends none.
+        /// The Sentinels' password; `None` sends none.
         password: Option<Secret>,
     },
     /// A Redis Cluster.
@@ -54,12 +54,12 @@ pub enum Topology {
     },
 }
 
-/// Which clock the store uses.
+/// The clock that the store uses.
 #[derive(Clone, Debug)]
 pub enum StoreClock {
     /// The server's, so that gateway replicas with wrong clocks still agree.
     Server,
-    /// For tests: this clock's time is sent with every operation in place of the server's.
+    /// A clock for tests, whose time is sent with every operation in place of the server's.
     Fixed(Clock),
 }
 
@@ -86,7 +86,7 @@ pub enum UnusableSettings {
     /// No URL was given.
     #[error("no server is named")]
     NoServer,
-    /// Not a `redis://` or `rediss://` URL.
+    /// No `redis://` or `rediss://` URL.
     #[error("not a redis:// or rediss:// URL")]
     NotAUrl,
     /// A password was given in a URL instead of a secret.

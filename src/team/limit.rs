@@ -137,7 +137,7 @@ impl Serialize for LimitKind {
 /// One limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// Its kind.
+    /// The kind.
     pub kind: LimitKind,
     /// Calls, slots, or millionths of a credit. 0 refuses everything.
     pub max: u64,

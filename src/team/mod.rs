@@ -105,7 +105,7 @@ impl fmt::Debug for UserId {
 /// Whether a team may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It may call.
+    /// May call.
     Active,
     /// An operator has suspended it: 403 `team_suspended`.
     Suspended,
@@ -115,7 +115,7 @@ pub enum State {
 /// began with.
 #[derive(Debug)]
 pub struct Team {
-    /// Its name.
+    /// The name.
     pub id: TeamId,
     /// Whether it may call.
     pub state: State,

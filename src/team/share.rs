@@ -31,7 +31,7 @@ impl Share {
         (share.0 > 0 && share <= Self::WHOLE).then_some(share)
     }
 
-    /// This share of an amount, rounded up, so at least 1 unless the amount is 0.
+    /// The share of an amount, rounded up, so at least 1 unless the amount is 0.
     #[must_use]
     pub fn of(self, amount: u64) -> u64 {
         let exact = (u128::from(amount) * u128::from(self.0)).div_ceil(u128::from(Self::WHOLE.0));

@@ -32,7 +32,7 @@ pub struct Ended<'a> {
     pub at: Timestamp,
     /// The request's id.
     pub id: &'a RequestId,
-    /// Its method.
+    /// The method.
     pub method: &'a Method,
     /// Status of the answer; 499 when the caller left before it.
     pub status: StatusCode,
@@ -40,7 +40,7 @@ pub struct Ended<'a> {
     pub outcome: Outcome,
     /// Bytes of the answer's body that were sent.
     pub bytes_out: u64,
-    /// From the request's head to the end of the answer.
+    /// Time from the request's head to the end of the answer.
     pub duration: Duration,
     /// The gateway's own part of the time until the answer was ready.
     pub own: Duration,
@@ -325,8 +325,8 @@ mod tests {
         assert_eq!(
             line,
             "2026-11-22T14:26:08.123Z POST /api/v1/{model} 200 ok \
-             design/alice \\\"al\\\" \\u{202e} flux/dev 0.025 credits 812.3 ms (queue 0.0, upstream 800.1, own 0.2) r1 \
-             call 0193a1b2c3d47e5f8a9b0c1d2e3f4a5b\n"
+             design/alice \\\"al\\\" \\u{202e} flux/dev 0.025 credits 812.3 ms \
+             (queue 0.0, upstream 800.1, own 0.2) r1 call 0193a1b2c3d47e5f8a9b0c1d2e3f4a5b\n"
         );
     }
 

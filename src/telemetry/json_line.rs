@@ -111,7 +111,7 @@ impl JsonLine {
         self.0.extend_from_slice(&text);
     }
 
-    /// Our own names need no escaping.
+    /// Writes a name of ours, which needs no escaping.
     fn name(&mut self, name: &str) {
         self.0.extend_from_slice(b",\"");
         self.0.extend_from_slice(name.as_bytes());

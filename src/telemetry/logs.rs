@@ -28,9 +28,9 @@ pub const FILTER_VARIABLE: &str = "MOONGATE_LOG";
 const FILTER: &str =
     "info,h2=warn,hyper=warn,hyper_util=warn,rustls=warn,redis=warn,tower=warn,tower_http=warn";
 
-/// Always filtered out unless enabled by name: the HTTP/2 library warns of every unsolicited ping
-/// answer, so that any caller could fill the log. It is harmless, and such a connection is bounded
-/// like any other.
+/// Filter of a warning that the HTTP/2 library logs for every unsolicited ping answer, so that any
+/// caller could fill the log. The warning is shown only if it is enabled by name. It is harmless,
+/// and such a connection is bounded like any other.
 const QUIET: &str = "h2::proto::ping_pong=error";
 
 /// Format of a line.
@@ -281,7 +281,7 @@ mod tests {
         assert!(text.contains("looked") && text.contains("tries"), "{text}");
     }
 
-    /// Unless they are asked for.
+    /// Enabled by name, they are logged.
     #[test]
     fn unsolicited_ping_answers_do_not_fill_the_log() {
         let warn =

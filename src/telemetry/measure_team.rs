@@ -136,8 +136,12 @@ impl Drop for Measured {
         let outcome = self.outcome.or_else(refused).unwrap_or(Outcome::Abandoned);
         let catalogue = self.metrics.catalogue();
         if facts.call_id.is_some() {
-            let took = self.clock.elapsed().saturating_sub(self.started);
-            self.series.took(catalogue, outcome, (took, facts.trace, self.clock.now()));
+            let duration = self.clock.elapsed().saturating_sub(self.started);
+            self.series.observe_duration(
+                catalogue,
+                outcome,
+                (duration, facts.trace, self.clock.now()),
+            );
         }
         self.series.ended(catalogue, facts.model_label(), outcome);
     }
@@ -154,7 +158,7 @@ mod tests {
     use crate::model::ModelId;
     use crate::request::RequestFacts;
 
-    /// For a team that was never registered, so that its series have an empty name.
+    /// Measures a team that was never registered, so that its series have an empty name.
     fn measured(metrics: &Arc<Metrics>) -> (Measured, RequestLog) {
         let record = RequestLog::default();
         let team = TeamId::parse("design").expect("a team");

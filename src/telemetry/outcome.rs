@@ -7,7 +7,7 @@ use crate::refusal::{Kind, Source};
 /// Outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was answered.
+    /// Answered.
     Ok,
     /// The upstream failed or refused.
     UpstreamError,

@@ -32,7 +32,7 @@ const FAILURES_MAX: usize = 5;
 pub enum Period {
     /// Today, in the team's time zone.
     Today,
-    /// This month until today.
+    /// The current month until today.
     Month,
     /// The month before.
     LastMonth,
@@ -44,7 +44,7 @@ impl Period {
     /// All of them; a period's place here is its place in [`Spent`].
     pub const ALL: [Self; 4] = [Self::Today, Self::Month, Self::LastMonth, Self::Total];
 
-    /// Its name as a label.
+    /// The period's name as a label.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

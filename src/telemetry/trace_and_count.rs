@@ -1,5 +1,5 @@
 //! Gives every request an id, a trace and a log, and counts and logs it when its answer has ended.
-//! Begins to record its spans where its trace is recorded.
+//! Records its spans where its trace is recorded.
 //!
 //! Reads: `X-Request-Id`, `traceparent`, the address that a trusted proxy reports; at the end, the
 //! facts that the layers below noted. Writes: `X-Request-Id` on every answer, `X-Call-Id` on a

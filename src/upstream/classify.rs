@@ -16,11 +16,11 @@ use crate::refusal::Refusal;
 /// Classification of an answer.
 #[derive(Debug)]
 pub struct Classification {
-    /// For the settlement.
+    /// The execution's outcome, for the settlement.
     pub execution: ExecutionOutcome,
-    /// For the caller.
+    /// The answer or refusal for the caller.
     pub answer: Result<UpstreamResponse, Refusal>,
-    /// For the key: why not to use it for a while. The call was not executed and may be sent with
+    /// Why the key must not be used for a while. The call was not executed and may be sent with
     /// another key.
     pub cooldown: Option<Cooldown>,
 }
@@ -84,7 +84,7 @@ fn pass(received: Received) -> UpstreamResponse {
         content_type: header(CONTENT_TYPE),
         content_encoding: header(CONTENT_ENCODING),
         body: received.body,
-        room: received.room,
+        answer_permit: received.answer_permit,
     }
 }
 

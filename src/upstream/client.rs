@@ -24,7 +24,7 @@ use super::reserved_connection::ReservedConnection;
 use super::{Bounds, Upstream};
 use crate::http::Gathered;
 use crate::live::Live;
-use crate::request::{Buffer, Room};
+use crate::request::{AnswerPermit, Buffer};
 
 /// Connections of one worker. Clones share them.
 #[derive(Clone)]
@@ -40,23 +40,23 @@ pub struct Received {
     pub head: http::response::Parts,
     /// The body.
     pub body: Bytes,
-    /// Its room in memory.
-    pub room: Arc<Room>,
+    /// Memory for it.
+    pub answer_permit: Arc<AnswerPermit>,
 }
 
 /// Why there is no answer. The texts are for the log.
 #[derive(Debug, thiserror::Error)]
 pub enum Failed {
-    /// Nothing was sent.
+    /// Not sent: no connection could be opened.
     #[error("no connection: {0}")]
     Unreachable(String),
     /// Sent, and no answer came in time.
     #[error("no answer in time")]
     TimedOut,
-    /// Nothing was sent: other calls use all streams of the connections.
+    /// Not sent: other calls use all streams of the connections.
     #[error("no place on a connection in time")]
     NoStream,
-    /// Nothing was sent: the connection was closed before. Another connection may be used.
+    /// Not sent: the connection was closed before. Another connection may be used.
     #[error("the connection was closed while it was idle")]
     Gone,
     /// Sent, and the answer is not HTTP, or broke off.
@@ -135,7 +135,7 @@ impl UpstreamClient {
         mut reserved: ReservedConnection,
         request: Request<Full<Bytes>>,
         bounds: Bounds,
-        room: Arc<Room>,
+        answer_permit: Arc<AnswerPermit>,
     ) -> impl Future<Output = Result<Received, Failed>> + Send + use<> {
         let client = self.clone();
         let (mut request, mut resends) = (Box::new(request.map(RequestBody::new)), RESENDS_MAX);
@@ -151,7 +151,7 @@ impl UpstreamClient {
                         &mut connection,
                         request,
                         bounds.answer_bytes_max,
-                        Arc::clone(&room),
+                        Arc::clone(&answer_permit),
                     );
                     let (mut attempt, mut waited) = (std::pin::pin!(attempt), Duration::ZERO);
                     loop {
@@ -161,7 +161,7 @@ impl UpstreamClient {
                             () = timer.as_mut() => {}
                         }
                         // While there was no room here, the upstream could not send.
-                        let more = room.waited().saturating_sub(waited);
+                        let more = answer_permit.waited().saturating_sub(waited);
                         if more.is_zero() {
                             return Err(Failed::TimedOut);
                         }
@@ -196,7 +196,7 @@ impl UpstreamClient {
         }
     }
 
-    /// The same for a request that no team pays for, over any connection.
+    /// Sends a request that no team pays for, over any connection.
     ///
     /// # Errors
     /// As above, except [`Failed::Gone`].
@@ -242,17 +242,17 @@ impl UpstreamClient {
         connection: &mut Connection,
         request: Box<Request<RequestBody>>,
         answer_bytes_max: u64,
-        room: Arc<Room>,
+        answer_permit: Arc<AnswerPermit>,
     ) -> impl Future<Output = Result<Result<Received, Failed>, Lost>> + Send {
-        connection
-            .send(request)
-            .and_then(move |response| Self::receive(response, answer_bytes_max, room).map(Ok))
+        connection.send(request).and_then(move |response| {
+            Self::receive(response, answer_bytes_max, answer_permit).map(Ok)
+        })
     }
 
     fn receive(
         response: Response<Incoming>,
         answer_bytes_max: u64,
-        room: Arc<Room>,
+        answer_permit: Arc<AnswerPermit>,
     ) -> impl Future<Output = Result<Received, Failed>> + Send {
         let (head, body) = response.into_parts();
         async move {
@@ -263,21 +263,21 @@ impl UpstreamClient {
             if length.is_some_and(|length: u64| length > answer_bytes_max) {
                 return Err(Failed::TooLarge(ANSWER_BYTES_MAX));
             }
-            let body = Self::gather(body, length, answer_bytes_max, &room).await?;
-            Ok(Received { head, body, room })
+            let body = Self::gather(body, length, answer_bytes_max, &answer_permit).await?;
+            Ok(Received { head, body, answer_permit })
         }
     }
 
     /// Reads the body. Everything but the current frame already has room; for that it waits if
-    /// there is none, see [`Room`].
+    /// there is none, see [`AnswerPermit`].
     async fn gather(
         mut body: Incoming,
         length: Option<u64>,
         bytes_max: u64,
-        room: &Room,
+        answer_permit: &AnswerPermit,
     ) -> Result<Bytes, Failed> {
         if let Some(length) = length {
-            room.hold(length).await;
+            answer_permit.hold(length).await;
         }
         let mut gathered = Gathered::expecting(
             length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0),
@@ -291,14 +291,14 @@ impl UpstreamClient {
             if bytes > bytes_max {
                 return Err(Failed::TooLarge(ANSWER_BYTES_MAX));
             }
-            let there_is = room.bytes();
+            let there_is = answer_permit.bytes();
             if bytes > there_is {
                 // An answer of unknown length doubles its room.
-                room.hold(bytes.max(there_is.saturating_mul(2)).min(bytes_max)).await;
+                answer_permit.hold(bytes.max(there_is.saturating_mul(2)).min(bytes_max)).await;
             }
             gathered.push(data);
         }
-        room.settle(gathered.len());
+        answer_permit.settle(gathered.len());
         Ok(gathered.finish())
     }
 }

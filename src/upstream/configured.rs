@@ -8,7 +8,7 @@ use crate::permits::AccountLimits;
 
 /// The upstream of one configuration; a reload replaces it as a whole.
 pub struct Upstream {
-    /// Its address.
+    /// The address.
     pub origin: Arc<Origin>,
     /// The shared keys.
     pub keys: Arc<KeyPool>,

@@ -20,7 +20,7 @@ use super::settings::Protocol;
 
 /// A connection for one request.
 pub(super) enum Connection {
-    /// For one request at a time.
+    /// A connection for one request at a time.
     Http1(http1::SendRequest<RequestBody>),
     /// A stream on a shared HTTP/2 connection.
     Http2(Arc<Http2Stream>),
@@ -28,9 +28,9 @@ pub(super) enum Connection {
 
 /// A new connection.
 pub(super) enum Opened {
-    /// For one request at a time.
+    /// A connection for one request at a time.
     Http1(http1::SendRequest<RequestBody>),
-    /// For many requests.
+    /// A connection for many requests.
     Http2(Arc<Http2Connection>),
 }
 
@@ -38,10 +38,10 @@ pub(super) enum Opened {
 pub(super) enum Lost {
     /// None of it was accepted: it may be sent over another connection.
     Unsent,
-    /// It was sent, and the upstream says that it was not processed (RFC 9113, section 8.7): it may
+    /// Sent, and the upstream says that it was not processed (RFC 9113, section 8.7): it may
     /// be resent.
     Unprocessed(Box<Request<RequestBody>>),
-    /// It was sent, at least in part. Its outcome is unknown.
+    /// Sent, at least in part. Its outcome is unknown.
     Sent(hyper::Error),
 }
 

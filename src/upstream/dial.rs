@@ -80,7 +80,7 @@ mod tests {
         socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
         let listener = socket.listen(0).expect("a listener");
         let address = listener.local_addr().expect("its address");
-        // Never accepted, so that the backlog of one is full.
+        // The connection is never accepted, so that the backlog of one is full.
         let only = TcpStream::connect(address).await.expect("the one place");
         (address, (listener, only))
     }

@@ -18,7 +18,7 @@ use super::client::{Failed, Received, UpstreamClient};
 use super::{ReservedConnection, Upstream};
 use crate::http::{TRACEPARENT, X_REQUEST_ID};
 use crate::model::ModelId;
-use crate::request::{RequestId, Room};
+use crate::request::{AnswerPermit, RequestId};
 
 /// A request to the upstream.
 pub struct Outgoing {
@@ -37,7 +37,7 @@ pub struct Outgoing {
     /// The call's W3C trace.
     pub traceparent: Option<HeaderValue>,
     /// Room for its answer.
-    pub room: Arc<Room>,
+    pub answer_permit: Arc<AnswerPermit>,
 }
 
 /// The innermost service of the stack.
@@ -64,10 +64,11 @@ impl Service<Outgoing> for Forward {
     }
 
     fn call(&mut self, outgoing: Outgoing) -> Self::Future {
-        let (bounds, room) = (outgoing.upstream.bounds, Arc::clone(&outgoing.room));
+        let (bounds, answer_permit) =
+            (outgoing.upstream.bounds, Arc::clone(&outgoing.answer_permit));
         match request(outgoing) {
             Ok((connection, request)) => {
-                Box::pin(self.client.exchange(connection, request, bounds, room))
+                Box::pin(self.client.exchange(connection, request, bounds, answer_permit))
             }
             Err(failed) => Box::pin(std::future::ready(Err(failed))),
         }

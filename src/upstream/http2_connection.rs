@@ -86,7 +86,7 @@ impl Http2Connection {
             if Pin::new(open).poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            // Its senders see that it is closed only when it is dropped.
+            // Senders see that the connection is closed only when it is dropped.
             *held = None;
             Poll::Ready(())
         }));

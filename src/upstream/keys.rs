@@ -25,7 +25,7 @@ pub struct KeyPool {
 
 /// One shared key.
 pub struct Key {
-    /// Its name.
+    /// The name.
     pub name: KeyName,
     /// `Bearer …`, marked as sensitive.
     pub authorization: HeaderValue,
@@ -42,18 +42,18 @@ pub struct Key {
 pub struct Cooldown {
     /// The reason.
     pub why: Why,
-    /// Its start: answers to calls that began earlier say nothing about the key now.
+    /// The start: answers to calls that began earlier say nothing about the key now.
     pub since: Timestamp,
-    /// Its end.
+    /// The end.
     pub until: Timestamp,
 }
 
 /// Reason for a cooldown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Why {
-    /// Its window is full (429).
+    /// The window is full (429).
     RateLimited,
-    /// Its account is empty (402).
+    /// The account is empty (402).
     NoCredits,
     /// The upstream does not know it, or has suspended its account (401, 403).
     Rejected,
@@ -200,7 +200,7 @@ impl Key {
         self.lock_cooldown().take_if(|cooldown| cooldown.why == Why::NoCredits).is_some()
     }
 
-    /// Its account's balance as last read; `None` when it never was.
+    /// The balance of its account as last read; `None` when it never was.
     pub fn balance(&self) -> Option<Balance> {
         *self.balance.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -216,12 +216,12 @@ impl Key {
         self.current_cooldown(now).is_none()
     }
 
-    /// Its weight relative to the other keys.
+    /// The weight relative to the other keys.
     pub const fn weight(&self) -> u32 {
         self.weight
     }
 
-    /// Its current cooldown.
+    /// The current cooldown.
     pub fn current_cooldown(&self, now: Timestamp) -> Option<Cooldown> {
         self.lock_cooldown().filter(|cooldown| now < cooldown.until)
     }

@@ -22,7 +22,7 @@ pub trait Observer: Send + Sync + 'static {
     /// A call of this team joined the queue for the shared account.
     fn queue_joined(&self, team: &TeamId);
 
-    /// It left the queue, for any reason.
+    /// A call of this team left the queue, for any reason.
     fn queue_left(&self, team: &TeamId);
 
     /// A call of this team got its permit, or gave up, after this time.

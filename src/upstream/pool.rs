@@ -106,7 +106,7 @@ impl Pool {
             if idle.sender.is_ready() {
                 return Some(Found::used_before(idle));
             }
-            // Its last call is not quite over. [`Pool::find`] waits for it.
+            // The connection's last call is not quite over. [`Pool::find`] waits for it.
             self.keep(origin, idle.sender, idle.timer);
         }
         // The caller may not be admitted yet, so admitted calls that wait for a stream come first.

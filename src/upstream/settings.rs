@@ -42,13 +42,13 @@ pub struct Settings {
 /// One shared key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeySettings {
-    /// Its name in logs, metrics and the console.
+    /// The name in logs, metrics and the console.
     pub name: String,
     /// The key itself.
     pub secret: Secret,
-    /// Its weight relative to the other keys.
+    /// The weight relative to the other keys.
     pub weight: u32,
-    /// Its own limits.
+    /// Own limits.
     pub limits: Allowance,
 }
 
@@ -66,9 +66,9 @@ pub enum Protocol {
 /// Timeouts of the parts of a call, and the largest answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// To get a connection, or a stream on one, TLS included.
+    /// Time to get a connection, or a stream on one, TLS included.
     pub connect: Duration,
-    /// From the first byte sent to the last received.
+    /// Time from the first byte sent to the last received.
     pub answer: Duration,
     /// How long an idle connection is kept.
     pub idle: Duration,

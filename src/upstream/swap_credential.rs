@@ -34,18 +34,18 @@ use crate::step::{Below, Step, Under};
 /// Result of one attempt.
 #[derive(Debug)]
 pub struct Sent {
-    /// For the money.
+    /// The execution's outcome, for the settlement.
     pub execution: ExecutionOutcome,
-    /// For the caller.
+    /// The answer or refusal for the caller.
     pub answer: Result<UpstreamResponse, Refusal>,
-    /// For the key: why not to use it for a while. The call was not executed and may be sent with
+    /// Why the key must not be used for a while. The call was not executed and may be sent with
     /// another key.
     pub cooldown: Option<Cooldown>,
     /// The upstream's report of the key's window.
     pub report: Option<KeyReport>,
 }
 
-/// Nothing was sent: the idle connection had been closed. Another connection may be used.
+/// Not sent: the idle connection had been closed. Another connection may be used.
 #[derive(Debug)]
 pub struct Gone;
 
@@ -78,7 +78,7 @@ impl SwapCredential {
     where
         S: Service<Outgoing, Response = Received, Error = Failed>,
     {
-        let (call, room, upstream, key, connected) = permitted.into_parts();
+        let (call, answer_permit, upstream, key, connected) = permitted.into_parts();
         let (call, upstream, key) = (&*call, &upstream, &*key);
         let mut span = call.record.enter(Stage::Upstream);
         span.record(|span| describe(span, upstream, key));
@@ -96,23 +96,23 @@ impl SwapCredential {
             body: call.body.clone(),
             id: call.id.clone(),
             traceparent,
-            room,
+            answer_permit,
         };
         let started = Instant::now();
         let received = below.call(outgoing).await;
-        let took = connected.took + started.elapsed();
+        let duration = connected.waited + started.elapsed();
         span.record(|span| outcome(span, &received));
         span.end();
         self.note(&received, call, upstream);
         Ok(match received {
             Err(Failed::Gone) => return Err(Gone),
             Ok(received) => {
-                self.observer.called(call.model_label(), received.head.status.as_str(), took);
+                self.observer.called(call.model_label(), received.head.status.as_str(), duration);
                 self.judge(received, call, upstream, key)
             }
             Err(failed) => {
                 let (execution, refusal) = not_answered(&failed, call);
-                self.observer.called(call.model_label(), refusal.kind().code, took);
+                self.observer.called(call.model_label(), refusal.kind().code, duration);
                 Sent { execution, answer: Err(refusal), cooldown: None, report: None }
             }
         })

@@ -7,7 +7,7 @@ pub enum Delivery {
     Delivered,
     /// The receiver refused it, or all attempts failed.
     Failed,
-    /// It was never sent: the queue was full, or the process stopped.
+    /// A notice never sent: the queue was full, or the process stopped.
     Dropped,
 }
 

@@ -15,7 +15,7 @@ use crate::https::{ExchangeError, HttpsClient, secret_header};
 /// Why an attempt failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PostError {
-    /// There was no answer.
+    /// No answer came.
     #[error(transparent)]
     Unanswered(#[from] ExchangeError),
     /// The status was not 2xx.

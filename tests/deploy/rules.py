@@ -15,8 +15,9 @@ TESTS = ["rules_test.yaml", "objective_test.yaml", "budgets_test.yaml"]
 # Where the runbook is until an overlay says otherwise; as in the boards.
 RUNBOOK = "https://runbooks.example.com/moongate/runbook.md"
 HEAD = """\
-# Made from deploy/prometheus/rules.yaml by `python3 tests/deploy/rules.py --write`: change that file, not this one.
-# kustomize cannot put a file into a resource's spec, and the rules are tested as Prometheus itself reads them.
+# Made from deploy/prometheus/rules.yaml by `python3 tests/deploy/rules.py --write`: change that
+# file, not this one. kustomize cannot put a file into a resource's spec, and the rules are tested
+# as Prometheus itself reads them.
 apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:

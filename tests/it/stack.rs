@@ -323,7 +323,7 @@ async fn nobody_learns_anything_without_a_credential() {
     assert_eq!(world.admissions(), 0);
 }
 
-/// It is counted for the team.
+/// The refusal is counted for the team.
 #[tokio::test]
 async fn a_model_is_refused_before_its_body_is_read() {
     let world = World::new(OnAdmit::Refuse);

@@ -201,7 +201,8 @@ impl Simulated {
         Ok(Self { api: address, stop, task })
     }
 
-    /// Stops it. Called after the gateway, whose open calls end at the simulator.
+    /// Stops the simulator. Called after the gateway has stopped, whose open calls end at the
+    /// simulator.
     async fn stop(self) {
         self.stop.cancel();
         let _ = self.task.await;

@@ -39,7 +39,7 @@ pub(super) async fn run(team: SocketAddr, caller: Caller, stop: CancellationToke
         if stop.run_until_cancelled(next.tick()).await.is_none() {
             return;
         }
-        // Not awaited, so that a slow picture does not delay the next call.
+        // Spawned, so that a slow picture does not delay the next call.
         if let Some((uri, request)) = call(team, &caller.key, model, prompt) {
             tokio::spawn(async move { exchange(&uri, request).await.is_ok() });
         }

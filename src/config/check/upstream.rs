@@ -100,7 +100,7 @@ impl Check<'_> {
             let path = path.item(index);
             let name = self.name(&shape.name, &path.key("name"));
             self.distinct(&mut names, &shape.name, "key", &path.key("name"));
-            // It is sent in a header, so it must be a valid header value.
+            // The key is sent in a header, so it must be a valid header value.
             let secret = self.sources.secret(&shape.secret).and_then(|secret| {
                 let sendable = secret.expose().bytes().all(|byte| byte.is_ascii_graphic());
                 if sendable {

@@ -19,9 +19,9 @@ pub(super) enum EntryKey {
 pub(super) enum Content {
     /// The call of this claim is being made.
     Running(ReservationId, Fingerprint),
-    /// It was sent, and its outcome is lost.
+    /// Sent, and its outcome is lost.
     Lost(ReservationId, Fingerprint),
-    /// It has been made.
+    /// Made.
     Finished(ReservationId, Fingerprint, StoredResponse),
     /// An outcome of a call without a key.
     Outcome(StoredResponse),

@@ -8,7 +8,7 @@ use crate::ledger::ReservationId;
 use crate::request::RequestId;
 use crate::team::TeamId;
 
-/// Has one entry for each of the store's, so it is bounded as the store is.
+/// Index with one entry for each of the store's, so that it is bounded as the store is.
 #[derive(Default)]
 pub(super) struct Index {
     of_team: BTreeSet<(TeamId, ReservationId)>,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 /// The error, as a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// It is open already.
+    /// Open already.
     #[error(
         "the ledger file {path} is in use by another process (or opened twice in this one): \
          an embedded ledger belongs to one process; stop the other, give this one a file of its \
@@ -15,17 +15,17 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// It was written by another version.
+    /// Written by another version.
     #[error("the ledger file {path} has format {found}, this version knows format {known}")]
     Format {
         /// The file.
         path: PathBuf,
-        /// Its version.
+        /// The version.
         found: u64,
         /// The version of this program.
         known: u64,
     },
-    /// It cannot be created, read or written, or it is no ledger.
+    /// Cannot be created, read or written, or it is no ledger.
     #[error("the ledger file {path} cannot be used: {reason}")]
     Unusable {
         /// The file.

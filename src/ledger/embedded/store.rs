@@ -53,7 +53,7 @@ const USED: TableDefinition<&str, i64> = TableDefinition::new("key_uses");
 pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
     let unusable = |fault: Fault| OpenError::Unusable { path: path.to_owned(), reason: fault.0 };
     let made = !path.exists();
-    // With a damaged file redb may panic, which must become an error with a message.
+    // A damaged file may make redb panic, which must become an error with a message.
     let opened = std::panic::catch_unwind(|| open_whole(path)).unwrap_or_else(|_| Err(damaged()));
     if matches!(opened, Err(DatabaseError::DatabaseAlreadyOpen)) {
         return Err(OpenError::InUse { path: path.to_owned() });

@@ -169,7 +169,7 @@ fn write(
                 None
             }
             Err(fault) => {
-                // It may have permits that are not in the file.
+                // The queue may have permits that are not in the file.
                 queue = Queue::default();
                 Some(Outage::Refused(fault.0))
             }

@@ -95,7 +95,7 @@ fn a_batch_is_given_up_when_others_stay_first() {
     assert_eq!(keeper.steps().len(), ATTEMPTS);
 }
 
-/// It may be open, and be swept from then on.
+/// The call may be open, and may be swept from then on.
 #[test]
 fn a_call_is_not_opened_after_its_first_life() {
     for (later, steps) in [(TTL - 1, 2), (TTL, 1)] {
@@ -126,7 +126,7 @@ fn a_sweep_judges_what_was_restored_late() {
     }
 }
 
-/// Nothing of a closed team is judged until then.
+/// No call of a closed team is judged until then.
 #[test]
 fn a_closed_team_opens_once_others_had_time() {
     for (noticed_at, opens) in [(NOW - SECOND, true), (NOW, false)] {

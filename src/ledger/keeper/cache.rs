@@ -33,7 +33,7 @@ type Call = (ReservationId, ReservationRecord);
 pub(in crate::ledger) struct TeamCache {
     /// The latest revision known; epoch 0: this process has never seen the team.
     pub(super) revision: Revision,
-    /// As far as is known, no other process has changed anything since this revision.
+    /// The revision since which no other process is known to have changed anything.
     since: Revision,
     /// The count of marked calls in the last reply.
     pub(super) marks: u64,
@@ -63,7 +63,7 @@ pub(in crate::ledger) struct TeamCache {
     due_from: i64,
     past: Option<(Revision, Vec<Past>)>,
     oldest: Option<(Revision, [Vec<i64>; 2])>,
-    /// Of the team's time zone.
+    /// The calendar of the team's time zone.
     pub(super) calendar: KeptCalendar,
 }
 

@@ -169,7 +169,7 @@ fn a_call_keeps_the_latest_deadline_it_was_given() {
     cache.put_off(&[id, other, unknown], (NOW + TTL + 9, NOW));
     assert_eq!(deadline(&cache), Some(NOW + TTL + 9));
     cache.put_off(&[id], (NOW + TTL + 8, NOW));
-    // It is listed again, with the deadline with which it was opened.
+    // The call is listed again, with the deadline with which it was opened.
     cache.learn(Found { revision: Some(at(5, 51)), ..found() }, 7, (NOW, NOW + TTL));
     assert_eq!(deadline(&cache), Some(NOW + TTL + 9));
     assert_eq!((cache.last_known(other), cache.last_known(unknown)), (None, None));

@@ -10,7 +10,7 @@ use crate::ledger::machine::{Rules, ScopeName, ScopeRecord};
 use crate::team::Limit;
 use crate::team::limit::{Period, Shape};
 
-/// For ever: the largest integer that a double holds exactly.
+/// No end: the largest integer that a double holds exactly.
 pub(in crate::ledger) const FOR_EVER: i64 = 9_007_199_254_740_991;
 const DAY: i64 = 86_400_000_000;
 /// How long an unused team is kept at least.

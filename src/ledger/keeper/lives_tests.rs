@@ -77,7 +77,7 @@ fn a_team_with_a_prepaid_budget_lives_for_ever() {
     assert_eq!(news(until(NOW), &[], topped_up(0)), Some(LEAST));
 }
 
-/// Only a process that knows its limits can see that.
+/// Whether anything is prepaid is known only to a process that knows the limits.
 #[test]
 fn a_permanent_team_ends_when_nothing_is_prepaid() {
     let none = asks(of(Scope::Team, []));

@@ -34,8 +34,8 @@ pub(super) async fn handle_reply<K: Keeper, T: KeeperTime>(
         context.report(&team.id, swept, &crossed);
     }
     let mut news = team.cache().compare(&found, reply.marks);
-    // Without the index of deadlines no abandoned call would ever end; without the index of ends no
-    // user would be forgotten.
+    // The index of deadlines ends abandoned calls, and the index of ends forgets users: the loss of
+    // either is a loss.
     let part_is_lost = found.ends_are_lost || found.due.as_ref().is_some_and(|due| due.is_lost);
     if news == News::None && found.revision.is_some() && part_is_lost {
         news = News::Lost;
@@ -98,7 +98,7 @@ async fn report<K: Keeper, T: KeeperTime>(
         what_next,
         "the store of the ledger has lost writes of a team"
     );
-    // This process restores what it knows itself; its trust in the store starts anew.
+    // Restores what this process knows; its trust in the store starts anew.
     context.keeper.is_doubted(&team.id).await;
 }
 

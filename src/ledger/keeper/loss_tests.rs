@@ -35,7 +35,7 @@ fn a_team_closes_when_its_deadlines_or_ends_are_lost() {
     }
 }
 
-/// Nor a team without records, or one that was never seen.
+/// A team without records, or one that was never seen, begins none either.
 #[test]
 fn a_loss_that_others_noticed_begins_no_second_epoch() {
     let noticed = Loss::noticed(Some(at(5, 50)), None, NOW);
@@ -86,7 +86,7 @@ fn a_closed_team_outlives_those_who_must_restore_it() {
     }
 }
 
-/// Even if the keeper's clock is set back.
+/// The epoch is later even if the keeper's clock is set back.
 #[test]
 fn a_loss_begins_a_later_epoch_than_any_known() {
     let makes = |left, known, now| {
@@ -120,7 +120,7 @@ fn a_closed_team_is_known_once_it_was_written() {
     }
 }
 
-/// It is reported when the keeper shows that it was written.
+/// The step is reported when the keeper shows that it was written.
 #[test]
 fn a_step_in_doubt_counts_once_it_was_found() {
     for (is, is_done) in [(at(5, 51), true), (at(5, 52), false)] {
@@ -134,7 +134,7 @@ fn a_step_in_doubt_counts_once_it_was_found() {
     }
 }
 
-/// So other processes need not guess the phases of its calls.
+/// The claim spares other processes from guessing the phases of its calls.
 #[test]
 fn a_process_claims_its_calls_on_a_promoted_server() {
     let mut ledger = memory_records::Ledger::new();

@@ -1,4 +1,4 @@
-//! Which records a batch reads, and which calls it marks, before it is worked out.
+//! Tests which records a batch reads, and which calls it marks, before it is worked out.
 
 use tokio::sync::oneshot;
 

@@ -6,7 +6,7 @@ use crate::ledger::keeper::step::Due;
 use crate::ledger::machine::ScopeRecord;
 use crate::ledger::machine::memory_records::NOW;
 
-/// Unless an operator accepts the records.
+/// A team that was never seen needs it, unless an operator accepts the records.
 #[test]
 fn a_team_that_was_seen_needs_no_trust() {
     let remembers = knowing(found(at(5, 50), None));

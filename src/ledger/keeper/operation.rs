@@ -100,7 +100,7 @@ impl Operation {
         }
     }
 
-    /// Its share of the size of a batch.
+    /// The operation's share of the size of a batch.
     pub(super) fn weight(&self) -> usize {
         self.renews().len().max(1)
     }

@@ -1,4 +1,4 @@
-//! Which operations share a batch, and how waiting ones end.
+//! Tests which operations share a batch, and how waiting ones end.
 use tokio::sync::oneshot;
 
 use super::*;

@@ -73,7 +73,7 @@ fn counters_and_own_records_are_remembered_and_others_read_again() {
     });
     cache.owns_admitted(mine);
     let at_first = at(5, 50);
-    // It learns of the loss twice before it has read anything else.
+    // Notes the loss twice before anything else is read.
     for _ in 0..2 {
         cache.remember();
         assert_eq!((cache.revision(), cache.is_closed()), (None, true));

@@ -23,7 +23,7 @@ fn lost(closed: bool) -> Loss {
     Loss { closed, noticed_at: NOW - SECOND, kept: [(5, 50)].into(), ..Loss::default() }
 }
 
-/// Its cached records: these, at change 52 of epoch 9.
+/// A cache of these records, at change 52 of epoch 9.
 fn known(loss: Loss, found: Found) -> TeamCache {
     let team = TeamRecord { loss: Some(loss), ..TeamRecord::default() };
     let mut cache = TeamCache::default();
@@ -130,7 +130,7 @@ fn a_scope_restored_to_an_open_team_is_unjudged() {
     }
 }
 
-/// Not if it has ended, or another call stands for it.
+/// A call that has ended, or that another call stands for, is neither.
 #[test]
 fn a_lost_call_is_claimed_or_restored() {
     let (id, record) = call();
@@ -158,7 +158,7 @@ fn a_lost_call_is_claimed_or_restored() {
     assert!(claimed(&covers, (61, &record), false, false));
 }
 
-/// Unless the call only keeps its slots.
+/// A call that only keeps its slots does not end with its row.
 #[test]
 fn a_lost_row_is_restored_once_and_ends_its_call() {
     let row = row();
@@ -327,7 +327,7 @@ fn a_restore_that_meets_another_server_takes_over_first() {
     assert_eq!((steps.len() - readings, readings), (ATTEMPTS, ATTEMPTS), "one takeover each");
 }
 
-/// Not earlier, by the keeper's time in the last answer.
+/// The team opens no earlier, by the keeper's time in the last answer.
 #[test]
 fn a_team_opens_when_others_had_their_time() {
     for (told_at, opens) in [(NOW - 2, false), (NOW - 1, false), (NOW, true), (NOW + 1, true)] {

@@ -1,4 +1,4 @@
-//! Which records are restored, and which are not.
+//! Tests which records are restored, and which are not.
 #![allow(clippy::unwrap_used)]
 use std::time::Duration;
 
@@ -147,8 +147,8 @@ fn an_end_in_the_lost_history_ends_the_open_call() {
     let waits = ReservationRecord { dispatched: false, ..sent() };
     let of_before = ReservationRecord { claimed: BEFORE, ..sent() };
     let swept = ended(id, Outcome::Released, 0);
-    // It was turned back, but the answer to its gateway was lost, and then it was swept: it is not
-    // sent again.
+    // The call was turned back, the answer to its gateway was lost, and then the call was swept: it
+    // is not sent again.
     let as_sent = sent().claimed_in(EPOCH);
     for (record, written) in [
         (&sent(), &ended(id, Outcome::Unknown, 4)),
@@ -167,7 +167,7 @@ fn an_end_in_the_lost_history_ends_the_open_call() {
 #[test]
 fn a_row_in_the_copy_is_not_written_twice() {
     let id = ReservationId::new();
-    // It was ended once more after another loss, and that is lost now.
+    // The call was ended once more after another loss, and that end is lost now.
     let written = Written { ending: Some((BEFORE, 7)), ..ended(id, Outcome::Charged, 4) };
     let left = |number| Loss { kept: [(BEFORE, number)].into(), ..Loss::default() };
     let mut gone = knowing(id, &sent());
@@ -179,7 +179,7 @@ fn a_row_in_the_copy_is_not_written_twice() {
     assert_eq!(rows(&knowing(id, &sent()), 7), 1, "it has not ended there");
 }
 
-/// Its process was away for longer than an unrenewed call lives.
+/// The process was away for longer than an unrenewed call lives.
 #[test]
 fn a_call_of_an_absent_gateway_may_have_been_swept() {
     let (id, noticed_at) = (ReservationId::new(), NOW - 3);

@@ -155,7 +155,7 @@ pub(in crate::ledger) enum Expected {
     ///
     /// [`Keeper::leave_mark`]: super::Keeper::leave_mark
     Nothing(u64),
-    /// This revision.
+    /// The current revision.
     Revision(Revision),
 }
 
@@ -240,13 +240,13 @@ pub(in crate::ledger) enum Marked {
 pub(in crate::ledger) enum Verdict {
     /// The changes are made.
     Done,
-    /// Only marks and renewals were applied: the revision is another, or nothing was to be written.
+    /// Applied were only marks and renewals: the revision is another, or nothing was to be written.
     NotWritten,
-    /// As above, because the keeper's time is outside the step's bounds.
+    /// Not written, because the keeper's time is outside the step's bounds.
     OtherTime,
-    /// As above, because another process has asked to go first.
+    /// Not written, because another process has asked to go first.
     OthersTurn,
-    /// Nothing was sent: another server has the records now.
+    /// Not sent: another server has the records now.
     OtherPrimary,
 }
 

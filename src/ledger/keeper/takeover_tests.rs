@@ -29,7 +29,7 @@ fn takes_over(keeper: &Scripted, team: &Arc<Team>) -> bool {
     keeper.run(take_over(&keeper.context(), team)).is_ok()
 }
 
-/// Even if the promoted server's clock is behind.
+/// The epoch is later even if the promoted server's clock is behind.
 #[test]
 fn a_promoted_server_begins_a_later_epoch() {
     let now_as_epoch = NOW.unsigned_abs();

@@ -42,7 +42,7 @@ impl View<'_> {
         let trimmed = self.changes.trimmed.get(list).copied().unwrap_or_default();
         let place = trimmed + gone;
         if place > stored {
-            // That row comes with this batch.
+            // The row comes with this batch.
             return Ok(self.now);
         }
         let oldest = self.cache.oldest().and_then(|oldest| oldest.get(list));

@@ -8,7 +8,7 @@ use crate::ledger::{Level, ReservationId, Row, TopUpId};
 /// The name of a cell of usage.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::ledger) struct CellName {
-    /// In the team's time zone.
+    /// The day, in the team's time zone.
     pub(in crate::ledger) day: String,
     pub(in crate::ledger) user: String,
     pub(in crate::ledger) model: String,

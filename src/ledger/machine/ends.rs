@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(until.map(at), Some(WEEK_AFTER_THE_MONTH.parse().unwrap()));
     }
 
-    /// And one day more.
+    /// The user is kept for one day more.
     #[test]
     fn a_slow_buckets_user_is_kept_until_it_is_full() {
         let slow = Limit { burst: 10_000, ..Limit::new(LimitKind::RequestsPerHour, 2) };

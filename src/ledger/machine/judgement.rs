@@ -13,17 +13,17 @@ use crate::ledger::{LimitStatus, Scope};
 use crate::team::Limit;
 use crate::team::limit::{Period, Shape, Unit};
 
-/// When to retry after no slot was free: nobody can tell when a slot becomes free.
+/// When to retry after no slot was free: it cannot be known when one becomes free.
 const SLOT_WAIT_MICROS: i64 = 1_000_000;
 
 /// Whether a limit lets a call pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ledger) enum Passes {
-    /// It lets the call pass.
+    /// Lets the call pass.
     Now,
-    /// It refuses until this time.
+    /// Refuses until this time.
     At(Timestamp),
-    /// It refuses at any time.
+    /// Refuses at any time.
     Never,
 }
 

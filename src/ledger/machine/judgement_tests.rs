@@ -40,7 +40,7 @@ fn the_last_of_a_billion_requests_passes() {
     assert_eq!((passes(most - 2), passes(most - 1)), ([(true, 1); 2], [(false, 0); 2]));
 }
 
-/// Unless it costs more than a whole day allows.
+/// A call that costs more than a whole day allows never passes.
 #[test]
 fn a_call_over_budget_passes_when_the_day_ends() {
     let tomorrow = Passes::At("2027-01-16T00:00:00Z".parse().unwrap());
@@ -84,7 +84,7 @@ fn a_buckets_status_has_its_burst_use_and_reset() {
     assert_eq!((passes, status.used), (Passes::Now, 0), "each period has a bucket of its own");
 }
 
-/// With a limit of no slots it never may.
+/// A limit of no slots never lets it pass.
 #[test]
 fn without_a_free_slot_a_call_retries_in_a_second() {
     let slots = |max| {

@@ -19,7 +19,7 @@ use crate::ledger::{
 };
 use crate::team::{Limit, Limits, TeamId, UserId};
 
-/// On 15 January 2027, in microseconds of Unix time.
+/// A moment on 15 January 2027, in microseconds of Unix time.
 pub(in crate::ledger) const NOW: i64 = 1_800_000_000_000_000;
 pub(in crate::ledger) const SECOND: i64 = 1_000_000;
 /// How long a reservation lives without a renewal.

@@ -24,7 +24,7 @@ const MARKS_MAX: u32 = 63;
 #[serde(from = "[u64; 4]", into = "[u64; 4]")]
 pub(in crate::ledger) struct Counts {
     requests: Spending,
-    /// In millionths.
+    /// Amount in millionths.
     credits: Spending,
 }
 
@@ -105,7 +105,7 @@ pub(in crate::ledger) struct ScopeRecord {
     pub(super) total: Counts,
     pub(super) days: BTreeMap<String, Counts>,
     pub(super) months: BTreeMap<String, Counts>,
-    /// By the bucket's period in microseconds.
+    /// Buckets by their period in microseconds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) buckets: BTreeMap<u64, Bucket>,
     /// Ended calls whose answers are still being read: each holds a slot, and nothing else.
@@ -114,7 +114,7 @@ pub(in crate::ledger) struct ScopeRecord {
     /// All top-ups of the prepaid budget, in millionths.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) topped_up: u64,
-    /// By period: the mark of the last window in which the soft threshold was reported.
+    /// The mark of the last window in which the soft threshold was reported, by period.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) crossed: BTreeMap<String, String>,
     /// When nothing it counts matters any more, in microseconds of Unix time: days and months are
@@ -336,7 +336,7 @@ impl ReservationRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::ledger) struct TopUpRecord {
     pub(in crate::ledger) scope: ScopeName,
-    /// In millionths.
+    /// Amount in millionths.
     pub(in crate::ledger) credits: u64,
 }
 
@@ -349,7 +349,7 @@ pub(in crate::ledger) struct ReservationRecord {
     /// Whether the upstream has refused it, so that it waits to be sent again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::ledger) turned_back: bool,
-    /// It is settled, and keeps only its slots for an answer that is still being read.
+    /// Settled, and keeps only its slots for an answer that is still being read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::ledger) unread: bool,
     /// How often it was marked, so that a late mark is told from newer ones. A claim jumps to a

@@ -13,7 +13,7 @@ use crate::team::TeamId;
 /// A cell of a day's usage.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::ledger) struct Cell<'a> {
-    /// In the team's time zone.
+    /// The day, in the team's time zone.
     pub(in crate::ledger) day: &'a str,
     pub(in crate::ledger) user: &'a str,
     pub(in crate::ledger) model: &'a str,

@@ -22,7 +22,7 @@ pub(in crate::ledger) struct Revision {
 }
 
 impl Revision {
-    /// Its parts, in the order in which they are written.
+    /// The parts, in the order in which they are written.
     pub(in crate::ledger) const fn to_numbers(self) -> [u64; 3] {
         [self.epoch, self.number, self.name]
     }
@@ -78,7 +78,7 @@ mod tests {
         assert!(["", "5", "5 x 9"].iter().all(|text| text.parse::<Revision>().is_err()));
     }
 
-    /// Though the clock was set back for both.
+    /// The epochs stay apart even if the clock was set back for both.
     #[test]
     fn two_epochs_after_the_same_one_stay_apart() {
         let begin = |now, name| Revision::begin(now, 5_000, 7, name);

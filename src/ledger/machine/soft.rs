@@ -45,7 +45,7 @@ mod tests {
     use crate::ledger::Scope;
     use crate::team::{Limit, LimitKind, Share};
 
-    /// Which calls at these prices bring a budget to four fifths, and what is reserved then.
+    /// The calls at these prices that bring a budget to four fifths, and what is reserved then.
     fn crossed_by(limit: Limit, prices: &[u64]) -> Vec<Vec<u64>> {
         let limit = Limit { soft: Share::from_millionths(800_000), ..limit };
         let mut ledger = Ledger::new();

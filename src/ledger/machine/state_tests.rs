@@ -84,7 +84,7 @@ fn a_shadow_limit_refuses_nobody_and_says_whom_it_would() {
     }
 }
 
-/// It is written once.
+/// The mark is written once.
 #[test]
 fn a_mark_says_whether_the_call_is_open() {
     let mut ledger = Ledger::new();

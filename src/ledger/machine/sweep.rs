@@ -62,7 +62,7 @@ impl<R: Records> Machine<'_, R> {
             let may_be_sent = self.records.may_have_come_further(&record);
             let (outcome, count) = match record.phase() {
                 Some(Phase::Dispatched) => (Outcome::Unknown, &mut ended.swept.unknown),
-                // Its process is away and may have sent it, so the call is not free.
+                // The process is away and may have sent the call, so it is not free.
                 Some(Phase::Waiting | Phase::TurnedBack) if may_be_sent => {
                     (Outcome::Unknown, &mut ended.swept.unknown)
                 }

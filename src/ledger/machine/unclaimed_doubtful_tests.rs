@@ -39,7 +39,7 @@ fn a_doubtful_call_has_ended_if_later_holds_are_claimed() {
     }
 }
 
-/// It was open in a later epoch, in which others may have ended it.
+/// The call was open in a later epoch, in which others may have ended it.
 #[test]
 fn a_later_epoch_may_have_ended_a_doubtful_call() {
     let (mine, other) = (ending("ana", 5), call("ana", 5, EPOCH));
@@ -86,7 +86,7 @@ fn a_doubtful_call_stays_open_for_an_unowned_hold() {
     assert!(judged.scopes.is_empty());
 }
 
-/// What stands for another may stand for it.
+/// The call that stands for another may stand for this one.
 #[test]
 fn a_late_doubtful_call_is_held_beside_a_substitute() {
     let mine = ending("ana", 5);

@@ -151,7 +151,7 @@ fn key(id: &str) -> ScopeName {
     ScopeName::from(&Scope::Key(KeyId::parse(id).unwrap()))
 }
 
-/// Judges what scopes hold of which no record is left.
+/// Judges scopes that hold something of calls without a record.
 fn without_records(scopes: &[(ScopeName, ScopeRecord)]) -> Judged {
     judge(scopes, Vec::new(), (EPOCH, None), (8, 9))
 }
@@ -195,7 +195,7 @@ fn held_in_all(scopes: &[(ScopeName, ScopeRecord)], judged: &Judged) -> [u64; 4]
     judged.scopes.get(&team.0).unwrap_or(&team.1).counts(Period::Day, &windows()).into()
 }
 
-/// Its gateway may have ended it in what was lost, and come later.
+/// The gateway may have ended the call in the lost history, and may come later.
 #[test]
 fn an_unclaimed_call_that_stays_may_have_ended() {
     let (mine, other) = (call("ana", 5, EPOCH), call("ben", 3, 0));
@@ -206,7 +206,7 @@ fn an_unclaimed_call_that_stays_may_have_ended() {
     assert_eq!(endings, [None, Some((EPOCH - 1, 41))]);
 }
 
-/// One has ended twice, before the loss and after it, and another's hold went with it.
+/// One call has ended twice, before the loss and after it, and freed what another holds.
 #[test]
 fn what_open_calls_hold_is_held_again() {
     let (mine, gone) = (call("ana", 5, EPOCH), call("ana", 2, EPOCH));
@@ -258,7 +258,7 @@ fn each_substitute_call_holds_the_key_that_holds_for_it() {
     let of: Vec<_> = judged.open.values().map(|record| record.scopes.last().unwrap()).collect();
     assert_eq!(of, [&key("k7Qp2mZr9aBc"), &second], "free calls are calls as well");
     assert!(judged.scopes.is_empty());
-    // The first key holds something on another day, for nobody else.
+    // The first key alone holds something on another day.
     other.1.price = 4;
     let mut scopes = holding(&[&other.1]);
     let mut before = ScopeRecord::default();
@@ -291,7 +291,7 @@ fn what_only_a_key_holds_is_spent_exactly() {
 fn a_late_hold_the_team_has_gets_a_substitute_call() {
     let (id, record) = call("ana", 4, 0);
     let scopes = holding(&[&record]);
-    // An answer that is still being read holds none of it.
+    // An answer that is still being read holds no credits.
     let judged = late(&scopes, &[(id, record.clone().keeping_slots(9))], 5);
     let made: Vec<_> =
         judged.open.values().map(|made| (&*made.summary.user, made.price, &made.scopes)).collect();

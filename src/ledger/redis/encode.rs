@@ -188,7 +188,7 @@ mod tests {
         let place = u32::from_be_bytes(head[16..20].try_into().unwrap());
         assert_eq!(head[20..22], 1_u16.to_be_bytes());
 
-        // As the script counts: the revision is the first, the head the second.
+        // Counts as the script does: the revision is the first, the head the second.
         let mut command = cmd("");
         command.arg("").arg("");
         arguments.give_to(&mut command);

@@ -89,7 +89,7 @@ impl Handle {
         self.keeper.read(team, key, command).await
     }
 
-    /// Those of these calls that are open.
+    /// The open ones of these calls.
     pub(super) async fn open_of(
         &self,
         team: &TeamId,

@@ -34,7 +34,7 @@ impl RedisKeeper {
         let mut call = Cmd::with_capacity(many + 7, script.len() + bytes + head.len() + 256);
         call.arg(command).arg(script);
         if let Expected::Nothing(mark) = step.expected {
-            // Without the mark the store was emptied after the team was not found.
+            // The mark is missing if the store was emptied after the team was not found.
             call.arg(2).arg(&keys.state).arg(keys.mark(mark));
         } else {
             call.arg(1).arg(&keys.state);
@@ -161,7 +161,7 @@ mod tests {
     use crate::ledger::machine::Revision;
     use crate::store::{Client, Topology};
 
-    /// Without that mark the team is not made.
+    /// The team is not made unless that mark is there.
     #[test]
     fn the_step_that_makes_a_team_names_its_mark() {
         let settings = Settings::new(Topology::Single { url: "redis://127.0.0.1:1".to_owned() });

@@ -17,7 +17,7 @@ const NAMED_MAX: usize = 1_000;
 /// How a command begins. The script writes the common beginnings itself, by number.
 #[derive(Clone, Copy)]
 pub(super) enum Begins<'a> {
-    /// With these arguments.
+    /// A command with these arguments.
     With(&'a [&'a str]),
     /// `HSET`, the team's state.
     SetState,
@@ -39,7 +39,7 @@ pub(super) struct Arguments {
     ends: Vec<usize>,
     /// Number of items of each list in two bytes.
     lists: Vec<u8>,
-    /// Of each command, how it begins in one byte, and the number of its arguments in two.
+    /// The beginning of each command in one byte, and the number of its arguments in two.
     commands: Vec<u8>,
     /// The first argument of the new calls among what is written, and how many they are.
     news: (usize, u16),

@@ -73,7 +73,8 @@ pub(super) fn read_usage(day: Date, cells: &Value) -> Result<Vec<Usage>, Outage>
                 (model, user, upgrade_text::sums(text)?)
             }
         };
-        // On the day of a team's upgrade a user and model may have a cell of each layout.
+        // Adds cells of both layouts, which a user and model may have on the day of a team's
+        // upgrade.
         *usage.entry((user, model)).or_default() += sums;
     }
     Ok(usage.into_iter().map(|((user, model), sums)| Usage { day, user, model, sums }).collect())

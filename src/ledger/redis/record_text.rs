@@ -77,7 +77,7 @@ pub(super) fn from_json<'a, T: Deserialize<'a>>(text: &'a [u8], what: &str) -> R
     serde_json::from_slice(text).map_err(|_| unreadable(what))
 }
 
-/// In place of the phase of a call that has ended and whose answer is still being read.
+/// Stands for the phase of a call that has ended and whose answer is still being read.
 const UNREAD: char = 'U';
 
 /// Phase of a call, and how often it was marked: the beginning of its record.

@@ -14,7 +14,7 @@ pub struct Settings {
     pub reservation_ttl: Duration,
     /// How long records of the past are kept, and how many.
     pub retention: Retention,
-    /// Cost of a dispatched reservation that nobody settled in time.
+    /// Cost of a dispatched reservation that was not settled in time.
     pub on_unknown: OnUnknown,
     /// What happens to a team's budgets when the store has lost writes.
     pub on_loss: OnLoss,

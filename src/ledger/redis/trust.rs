@@ -66,7 +66,7 @@ pub(super) async fn probe(keeper: &RedisKeeper) -> Result<(), Outage> {
 /// Notes the server in the store, once per connection and in the background. A new server is then
 /// known from the first write on, and not from the first question.
 pub(super) async fn introduce(keeper: &RedisKeeper) -> Result<(), Outage> {
-    // In a cluster each team has its own server, which is noted when the team is first asked for.
+    // A cluster has a server for each team, which is noted when the team is first asked for.
     let Some((number, mut link)) = keeper.client.to_one_server().await? else { return Ok(()) };
     if keeper.trust.introduced.swap(number, Ordering::Relaxed) == number {
         return Ok(());
@@ -147,7 +147,7 @@ async fn look_into(
              only teams that it has seen in it before"
         );
     }
-    // In an empty store every team is held: one log line covers all, and `/readyz` lists the teams.
+    // One log line covers all teams, since all are held in an empty store; `/readyz` lists them.
     if belief == TrustState::Held
         && team.is_some()
         && !keeper.trust.logged_held.swap(true, Ordering::Relaxed)

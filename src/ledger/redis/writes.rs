@@ -135,7 +135,7 @@ fn rows(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let keys = keys.rows();
     let paid = changes.rows.iter().filter(|row| row.charged.micros() > 0).count();
     if paid > 0 && paid < changes.rows.len() {
-        // Nothing is added to one list unless the other exists.
+        // Adds nothing to one list unless the other exists.
         list.arguments(&["LLEN", &keys[1]]);
     }
     for (which, (key, gone)) in keys.iter().zip(changes.trimmed).enumerate() {
@@ -176,7 +176,7 @@ fn changed_fields(step: &Step) -> impl Iterator<Item = ChangedField<'_>> {
         .iter()
         .filter_map(|(name, record)| Some(ChangedField::Scope(name, record.as_ref()?)));
     let new = step.unopened.iter().filter_map(|id| changes.opened.get_key_value(id));
-    // These are sorted by id.
+    // The ids are sorted.
     let is_known = |id: &ReservationId| step.unopened.binary_search(id).is_err();
     let known = changes.opened.iter().filter(move |(id, _)| is_known(id));
     iter::once(ChangedField::Revision(step.makes))

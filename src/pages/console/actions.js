@@ -1,4 +1,4 @@
-// What an operator may do to a team: each asks first, and says what exactly will happen.
+// Actions of an operator on a team. Each asks first, and says exactly what will happen.
 
 import { html } from "../shared/lib.js";
 import { credits, micros } from "../shared/credits.js";
@@ -10,7 +10,7 @@ const whose = (team, user) =>
     ? html`user <${Name} text=${user} /> of team <${Name} text=${team} />`
     : html`team <${Name} text=${team} />`;
 
-/** Takes the access of a team, or of one user of it. */
+/** Suspends a team, or one of its users. */
 export const suspend = (team, user = null) => ({
   title: user ? "Suspend a user?" : "Suspend the whole team?",
   confirm: user ? "Suspend the user" : "Suspend the team",
@@ -25,7 +25,7 @@ export const suspend = (team, user = null) => ({
   },
 });
 
-/** Gives it back. */
+/** Resumes a team, or one of its users. */
 export const resume = (team, user = null) => ({
   title: user ? "Resume a user?" : "Resume the whole team?",
   confirm: user ? "Resume the user" : "Resume the team",

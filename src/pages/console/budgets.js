@@ -1,4 +1,4 @@
-// The budget of a team that ends first, in a line: what is left of it, and how long it lasts.
+// The budget of a team that ends first, in one line: what is left of it, and how long it lasts.
 
 import { html } from "../shared/lib.js";
 import { said } from "../shared/burndown.js";

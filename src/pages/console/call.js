@@ -5,13 +5,13 @@ export const ID = /^[A-Za-z0-9._-]{1,128}$/;
 
 const EVERY_MS = 3000;
 
-/** Nothing new comes of what is nowhere, nor of calls that have all ended. */
+/** Whether polling can stop: the id is unknown, or all its calls have ended. */
 const ends = ({ data, failure }) =>
   failure ? failure.status === 404 : data.calls.every(({ state }) => state === "done");
 
-/** What the console asks to find it; nothing for what is no id. */
+/** The path that the console asks for an id; nothing for a text that is no id. */
 export const find = (id) =>
   ID.test(id ?? "") ? { call: { path: `admin/v1/calls/${id}`, every: EVERY_MS, ends } } : {};
 
-/** Where the console shows what has this id. */
+/** The console's address of the calls with this id. */
 export const linkTo = (id) => `#call/${id}`;

@@ -1,4 +1,4 @@
-// The latest calls of a team: who, with which model, what it cost, and why it made nothing.
+// The latest calls of a team: the user, the model, the cost, and why a call made nothing.
 
 import { html } from "../shared/lib.js";
 import { credits, micros, places } from "../shared/credits.js";

@@ -1,4 +1,5 @@
-// What operators changed lately, whichever replica they asked: who, what, and what it was before.
+// The latest changes of operators, on any replica: who made them, what changed, and the state
+// before.
 
 import { html } from "../shared/lib.js";
 import { Badge, Card, Empty, Known, Time } from "../shared/elements.js";
@@ -14,7 +15,7 @@ function written(value, member) {
 }
 const name = (member) => member.replaceAll("_", " ");
 
-/** The members that are not what they were. */
+/** The members that differ. */
 function differences(before, after) {
   if (typeof after !== "object" || after === null) return [["", before, after]];
   const was = before ?? {};

@@ -1,9 +1,9 @@
-// What is asked before something changes: what exactly will happen, and what is needed for it.
+// The dialog before a change: says exactly what will happen, and asks for what is needed.
 
 import { html, useEffect, useRef, useState } from "../shared/lib.js";
 import { Copy, Notice, sentence } from "../shared/elements.js";
 
-/** A new secret, which is shown this once. */
+/** A new secret, which is shown only once. */
 const Secret = ({ secret, onClose }) => html`
   <${Notice} tone="warn" title="This is the only time it is shown" live=${false}>Copy it now and give
     it to whoever uses it. It is kept nowhere: of a lost one, only another can be made.<//>
@@ -13,9 +13,9 @@ const Secret = ({ secret, onClose }) => html`
     it</button></div>`;
 
 /**
- * `asked` is `{ title, start, fields, happens, confirm, danger, check, act }`: `start` are the
- * fields' values, `fields` draws them, `happens` says what will be done with them, `check` what is
- * wrong with them, and `act` does it and gives `{ said, secret }`.
+ * Shows `asked`, which is `{ title, start, fields, happens, confirm, danger, check, act }`: `start`
+ * has the fields' values, `fields` draws them, `happens` says what will be done with them, `check`
+ * what is wrong with them, and `act` makes the change and returns `{ said, secret }`.
  */
 export function Dialog({ asked, session }) {
   const place = useRef();
@@ -32,7 +32,7 @@ export function Dialog({ asked, session }) {
   };
   const cancel = (event) => {
     event.preventDefault();
-    // By Escape nobody shall lose a secret, nor sight of what is being done.
+    // Escape does not close the dialog while it shows a secret or a change is under way.
     if (!state.busy && !state.secret) close();
   };
   const set = (name) => (event) => {

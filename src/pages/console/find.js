@@ -1,4 +1,4 @@
-// Find a call by the id in a log line or an answer's header: its team, cost, outcome and times.
+// Finds a call by the id in a log line or an answer's header: its team, cost, outcome and times.
 
 import { html, useRef, useState } from "../shared/lib.js";
 import { credits, micros } from "../shared/credits.js";
@@ -14,7 +14,7 @@ const made = ({ images, videoSeconds }) =>
     .filter(Boolean)
     .join(", ");
 
-/** How it ended, or where it stands. */
+/** The call's outcome, or its state while it is open. */
 const standing = ({ state, outcome, status }) =>
   OUTCOMES[state === "done" ? (outcome === "refused" ? outcome : status) : state] ??
   OUTCOMES.unknown;

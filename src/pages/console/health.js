@@ -1,4 +1,4 @@
-// How the parts are that the gateway works with, each in a line: what it is, how it is, and why.
+// The state of what the gateway depends on, one line each: its name, its state, and why.
 
 import { html } from "../shared/lib.js";
 import { credits, micros } from "../shared/credits.js";

@@ -1,4 +1,4 @@
-// What an operator may do to a gateway key: make one, rotate it, take it back.
+// Actions of an operator on gateway keys: making, rotating and revoking.
 
 import { html } from "../shared/lib.js";
 import { span } from "../shared/times.js";
@@ -6,7 +6,7 @@ import { span } from "../shared/times.js";
 const Name = ({ text }) => html`<strong class="name">${text}</strong>`;
 const words = (text) => text.split(/[\s,]+/).filter(Boolean);
 
-/** Makes a key of a team; `teams` are all there are. */
+/** Makes a key of a team; `teams` are all teams. */
 export const make = (teams, team) => ({
   title: "Make a gateway key",
   made: "The key is made",
@@ -52,7 +52,7 @@ const HOUR = 3600;
 const OVERLAPS = [0, HOUR, 24 * HOUR, 7 * 24 * HOUR, 30 * 24 * HOUR];
 const long = (seconds) => span(seconds * 1000);
 
-/** Gives a key another secret; the old one stays good for a while. */
+/** Rotates a key: gives it a new secret; the old one stays valid for a while. */
 export const rotate = (key) => ({
   title: "Rotate the key's secret?",
   made: "The key has a new secret",
@@ -82,7 +82,7 @@ export const rotate = (key) => ({
   },
 });
 
-/** Takes a key back, for good. */
+/** Revokes a key, for good. */
 export const revoke = (key) => ({
   title: "Revoke the key for good?",
   confirm: "Revoke the key",

@@ -1,5 +1,4 @@
-// The gateway keys: whose they are, when each was used, and which of its secrets are good until
-// when.
+// The gateway keys: whose they are, when each was used, and until when its secrets are valid.
 
 import { html, useState } from "../shared/lib.js";
 import { Badge, Card, Empty, Known, Time } from "../shared/elements.js";
@@ -12,10 +11,7 @@ const STATES = {
   team_unknown: { tone: "bad", text: "Team unknown" },
 };
 
-/**
- * The secrets of a key that are good, when there are two or more: the newest, and how long the
- * others are.
- */
+/** The valid secrets of a key with two or more: the newest, and until when the others are valid. */
 function Overlap({ secrets }) {
   const older = secrets.filter(({ state }) => state === "overlap");
   return older.map(

@@ -1,5 +1,4 @@
-// Users and keys of a team: what each spent, which of its limits is nearest to its end, and who is
-// refused now.
+// Users and keys of a team: what each spent, its scarcest limit, and whose calls are refused now.
 
 import { html, useState } from "../shared/lib.js";
 import { credits, micros, places, share } from "../shared/credits.js";
@@ -10,11 +9,11 @@ import { resume, suspend, topUp } from "./actions.js";
 
 const taken = ({ used, reserved, max }) => share(used + reserved, max);
 const WHOSE = { user: "each user", key: "this key" };
-/** From here on a call may be refused although something is left. */
+/** The share of use from which a call may be refused although something is left. */
 const SCARCE = 0.8;
 const nearestOf = (limits) => [...limits].sort((one, other) => taken(other) - taken(one))[0];
 
-/** The limits of which nothing is left: who is under them is refused. */
+/** The limits that are used up: calls under them are refused. */
 export const bound = (limits) =>
   limits.filter((limit) => !limit.shadow && limit.remaining <= 0n && limit.max >= 0n);
 
@@ -23,7 +22,7 @@ export const prepaid = (limits) => limits.find((limit) => limit.kind === "credit
 const id = ({ name }) => name.replace(/^key:/, "");
 
 /**
- * Users and keys; a key that is its own user stands once, with the limits of both and what it
+ * Users and keys. A key that is its own user is listed once, with the limits of both and what it
  * spent.
  */
 function merged(levels) {
@@ -36,7 +35,7 @@ function merged(levels) {
   return [...withKeys, ...[...keys].filter(([name]) => !named.has(name)).map(([, key]) => key)];
 }
 
-/** What of a limit is left, in words and as a bar. */
+/** The rest of a limit, in words and as a bar. */
 function Nearest({ limit }) {
   if (!limit) return html`<span class="soft">No limits of its own</span>`;
   const decimals = places([limit.remaining, limit.max]);
@@ -46,7 +45,7 @@ function Nearest({ limit }) {
       class="soft">· ${what(limit.kind).toLowerCase()}</span></p></div>`;
 }
 
-/** Whether its calls are admitted now; if not, by which limit not, and until when. */
+/** Whether calls are admitted now; if not, which limit refuses them, and until when. */
 function State({ level, limits, zone, all }) {
   if (level.suspended) return html`<${Badge} tone="warn">Suspended<//>`;
   const [refusing] = bound(limits);
@@ -110,7 +109,7 @@ function Row({ level, team, zone, session, all, decimals }) {
     }`;
 }
 
-/** `all` says why everybody is refused, when that is so. */
+/** Users and keys as a table; `all` says why all calls of the team are refused, if they are. */
 export function Levels({ value, session, all }) {
   const [sought, seek] = useState("");
   const others = merged(value.levels);

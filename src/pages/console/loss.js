@@ -1,4 +1,5 @@
-// A team whose writes the ledger's store has lost: what happened, and what accepting it means.
+// A team whose writes the ledger's store has lost: what happened, and what accepting the loss
+// means.
 
 import { html } from "../shared/lib.js";
 import { Card, Notice, count } from "../shared/elements.js";
@@ -6,7 +7,7 @@ import { Card, Notice, count } from "../shared/elements.js";
 const NAMED_MAX = 5;
 const Name = ({ text }) => html`<strong class="name">${text}</strong>`;
 
-/** Opens the budgets of a team that are closed for it. */
+/** Opens the budgets of a team that are closed because of a loss. */
 export const acceptLoss = (team) => ({
   title: "Accept what is left?",
   confirm: "Accept the loss",
@@ -25,7 +26,7 @@ export const acceptLoss = (team) => ({
   },
 });
 
-/** Stands on the team's page in place of budgets and limits, of which nothing is known. */
+/** Notice on the team's page in place of its budgets and limits, which are unknown. */
 export const Loss = ({ team, session }) => html`<${Card} title="What was lost" id="loss"
   class="loss">
   <p>The ledger's store knows less of the team than a replica has seen in it. It was flushed, an
@@ -53,13 +54,13 @@ export const Loss = ({ team, session }) => html`<${Card} title="What was lost" i
 /** The teams whose budgets are closed, as this replica knows them. */
 export const closedTeams = (session) => session.known("ready").data?.closed_teams ?? [];
 
-/** Whether this failure is one that closed teams explain: of them the ledger tells nothing. */
+/** Whether closed teams explain this failure: the ledger does not answer for them. */
 export const explains = (session, failure) =>
   failure?.code === "ledger_unavailable" &&
   session.known("ready").data?.checks.ledger === "ok" &&
   closedTeams(session).length > 0;
 
-/** Leads to the teams from every view. */
+/** Notice above every view, with a link to the teams. */
 export function Closed({ teams }) {
   const links = teams.slice(0, NAMED_MAX).map(
     (team, place) => html`${place > 0 && ", "}<a class="name" key=${team}

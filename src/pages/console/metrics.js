@@ -1,11 +1,13 @@
-// The gateway's metrics, for what nothing else tells: the text of a scrape as samples.
+// Metrics of the gateway that no page of the API has: parses a scrape into samples.
 
 const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/;
 const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g;
 const ESCAPED = { "\\n": "\n", '\\"': '"', "\\\\": "\\" };
 const plain = (text) => text.replace(/\\[n"\\]/g, (pair) => ESCAPED[pair]);
 
-/** Of these alone: a gateway with many teams has tens of thousands of others. */
+/**
+ * The families that are parsed: a gateway with many teams has tens of thousands of other samples.
+ */
 const WANTED = ["moongate_refusals_total", "moongate_build_info"];
 
 /** The samples of the families that the console shows, by name: `{ labels, value }`. */
@@ -21,7 +23,7 @@ export function read(text) {
   return found;
 }
 
-/** Refusals by reason, most first; of one team when it is named. */
+/** Refusals by reason, most frequent first; of one team if it is named. */
 export function refusals(samples, team = null) {
   const sums = new Map();
   for (const { labels, value } of samples.moongate_refusals_total) {

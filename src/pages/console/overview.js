@@ -1,5 +1,4 @@
-// The overview: traffic and spend, what is refused and why, how everything is, and whose budget
-// ends first.
+// The overview: traffic and spend, refusals by reason, health, and the budgets that end first.
 
 import { html } from "../shared/lib.js";
 import { Chart } from "../shared/chart.js";

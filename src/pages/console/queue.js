@@ -1,4 +1,4 @@
-// The queue as it is now: who waits for the shared account, since when, and by which share.
+// The queue now: which calls wait for the shared account, since when, and each team's share.
 
 import { html } from "../shared/lib.js";
 import { credits, micros, places } from "../shared/credits.js";

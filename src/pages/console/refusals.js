@@ -1,11 +1,11 @@
-// Refusals by reason, as this replica has counted them since it started.
+// Refusals by reason, as counted by this replica since it started.
 
 import { html } from "../shared/lib.js";
 import { Bar, Card, Empty, Known, count } from "../shared/elements.js";
 import { refusals } from "./metrics.js";
 import { reason } from "./words.js";
 
-/** Of every team, or of one. */
+/** Refusals of every team, or of one. */
 export function Refusals({ known, team = null }) {
   return html`<${Card} title="Refusals by reason" id="refusals"
     aside="of this replica, since it started">

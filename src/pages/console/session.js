@@ -1,5 +1,4 @@
-// Who is signed in, what the view that is open stands on, and what is asked of and told to the
-// operator.
+// The session of an operator: the token, the data of the open view, and dialogs and notices.
 
 import { Api, Failure, base } from "../shared/api.js";
 import { Feed } from "../shared/feed.js";
@@ -8,7 +7,7 @@ import { read } from "./metrics.js";
 
 const SECOND = 1000;
 
-/** What probes and scrapes read needs no token, and gets none. */
+/** Paths that probes and scrapes read: they need no token, and get none. */
 class OperatorApi extends Api {
   get(path, options) {
     if (path === "readyz") return this.#open(path, [200, 503]).then((answer) => answer.json());
@@ -34,7 +33,7 @@ const HEALTH = {
   ready: every(5, "readyz"),
 };
 
-/** What each view asks for, and how often. */
+/** The paths that each view asks for, and how often. */
 const SOURCES = {
   overview: () => ({
     ...HEALTH,
@@ -86,7 +85,7 @@ export class Session {
     return this.who.role === "write";
   }
 
-  /** Opens a view; what is known of its parts from before is shown until it is new. */
+  /** Opens a view, which shows earlier data until new data has come. */
   show({ view, team, sought }) {
     this.#keep();
     this.feed?.stop();
@@ -102,7 +101,7 @@ export class Session {
     return this.feed.known[name];
   }
 
-  /** Asks one part again, as if nothing were known of it. */
+  /** Asks for one part again, as if it had never been read. */
   again(name) {
     this.feed.change(name, this.feed.sources[name].path);
   }
@@ -111,7 +110,7 @@ export class Session {
     return this.feed.failure;
   }
 
-  /** How old the oldest part of what is shown is, when something of it fails. */
+  /** The age of the oldest part that is shown, if any part fails. */
   get since() {
     const failed = Object.values(this.feed.known).filter((known) => known.failure && known.since);
     return failed.length > 0 ? Math.min(...failed.map((known) => known.since)) : null;
@@ -122,7 +121,7 @@ export class Session {
     this.onChange = () => {};
   }
 
-  /** Asks before something is changed: see `dialog.js`. */
+  /** Asks before a change: see `dialog.js`. */
   ask(dialog) {
     this.done = null;
     this.dialog = dialog;
@@ -134,7 +133,7 @@ export class Session {
     this.onChange();
   }
 
-  /** Something was changed: what it is said to be, and everything in view is asked for again. */
+  /** Notes a change: shows what was done, and asks for everything in view again. */
   changed(done) {
     this.done = done;
     this.before.clear();

@@ -1,4 +1,4 @@
-// The shared keys: which of them are used, why the others rest, and what their accounts still have.
+// The shared keys: which are used, why others are in cooldown, and the balances of their accounts.
 
 import { html } from "../shared/lib.js";
 import { credits, micros } from "../shared/credits.js";

@@ -1,8 +1,8 @@
-// What was spent, as the usage report tells it: sums by day, team or model.
+// Spend from the usage report: sums by day, team or model.
 
 import { credits, micros, onAxis, places, sum } from "../shared/credits.js";
 
-/** The rows' credits, summed by what this names of them: `[name, millionths]`, most first. */
+/** Sums the rows' credits by the field of this name: `[value, millionths]`, most first. */
 export function by(rows, name) {
   const sums = new Map();
   for (const row of rows) sums.set(row[name], (sums.get(row[name]) ?? 0n) + micros(row.cost));
@@ -11,7 +11,7 @@ export function by(rows, name) {
 
 export const total = (rows) => sum(rows.map(({ cost }) => micros(cost)));
 
-/** Amounts of one column, written with as many places. */
+/** Amounts of one column, all with the same number of places. */
 export function column(amounts) {
   const decimals = places(amounts);
   return (amount) => credits(amount, decimals);

@@ -1,4 +1,4 @@
-// One team: whether it may call, its budget and limits, its users and keys, and what it called.
+// One team: whether it may call, its budget and limits, its users and keys, and its calls.
 
 import { html } from "../shared/lib.js";
 import { Budget } from "../shared/budget.js";
@@ -25,7 +25,7 @@ function Buttons({ team, session }) {
   </div>`;
 }
 
-/** Why everybody of the team is refused now; nothing when that is not so. */
+/** Why all calls of the team are refused now; nothing if they are not. */
 function refusedBy(team) {
   if (team.closed) return "The team is closed: the ledger has lost writes of it";
   if (team.suspended) return "The whole team is suspended";

@@ -41,7 +41,7 @@ export const OUTCOMES = {
   running: { tone: "info", text: "Running" },
 };
 
-/** Why a call of the ledger made nothing; nothing when it did. */
+/** Why a call in the ledger made nothing; nothing if it did. */
 export function why({ status, outcome, code, httpStatus }) {
   if (status === "completed") return null;
   if (code) return reason(code);
@@ -61,9 +61,9 @@ const ACTIONS = {
   revoke_key: "Revoked",
 };
 
-/** What was done, as the audit line names it, in a word. */
+/** The action of an audit line in a word. */
 export const action = (name) => ACTIONS[name] ?? name.replaceAll("_", " ");
 
-/** What ends the session, in words; nothing when it may pass. */
+/** A failure that ends the session, in words; nothing for one that may pass. */
 export const endsSession = ({ status }) =>
   status === 401 ? "The gateway no longer knows your token. Sign in again." : null;

@@ -1,6 +1,6 @@
-// Asks the gateway, and says in one shape what went wrong.
+// Client of the gateway, with one shape for every failure.
 
-/** Why there is no answer. `status` 0: the gateway was not reached. */
+/** A failure to get an answer. `status` 0: the gateway was not reached. */
 export class Failure extends Error {
   constructor(status, body = {}, headers = new Headers()) {
     super(body.message ?? "The gateway does not answer");
@@ -15,13 +15,13 @@ export class Failure extends Error {
   }
 }
 
-/** Where the gateway is, as the page was loaded from it; ends with a slash. */
+/** The gateway's address, from which the page was loaded; ends with a slash. */
 export const base = () => new URL(".", location.href.split("#")[0]).href;
 
 export class Api {
   #headers;
 
-  /** The credential is kept here, in memory, and nowhere else. */
+  /** Keeps the credential here, in memory, and nowhere else. */
   constructor(credential, team = "") {
     this.#headers = { authorization: `Bearer ${credential}` };
     if (team) this.#headers["x-moongate-team"] = team;
@@ -36,7 +36,7 @@ export class Api {
     return this.ask(path, { ...options, method: "POST", headers, body: JSON.stringify(body) });
   }
 
-  /** The answer's body and headers; throws a Failure when it is none. */
+  /** Returns the answer's body and headers; throws a Failure if there is none. */
   async ask(path, { headers = {}, ...options } = {}) {
     let answer, text;
     try {

@@ -1,5 +1,5 @@
-// The budget that matters most: what is left of it, how it went so far, and how long it lasts at
-// that rate.
+// The budget that matters most: what is left of it, its use so far, and how long it lasts at that
+// rate.
 
 import { html, useState } from "./lib.js";
 import { BurnDown, said, spentByDay } from "./burndown.js";
@@ -8,10 +8,7 @@ import { Badge, Bar, Card, Empty, Time } from "./elements.js";
 import { began, forecast, recentRate } from "./forecast.js";
 import { inWords, parts, read, tone } from "./limits.js";
 
-/**
- * What was spent and when: day by day, or call by call for the budget of a day; nothing where that
- * is not known.
- */
+/** Spend over time: by day, or by call for the budget of a day; nothing where that is unknown. */
 function spent(limit, from, zone, usage, calls) {
   if (limit.level !== "team") return null;
   if (limit.kind === "credits_per_month" && usage) {
@@ -33,7 +30,7 @@ function covers({ generations, pagination }, from) {
 
 export function Budget({ me, usage, calls }) {
   const budgets = me.limits.map(read).filter((limit) => limit.isCredits);
-  // The tightest first: whatever is nearest to its end.
+  // Sorts the budget that is nearest to its end first.
   const ordered = [...budgets].sort(
     (one, other) =>
       share(other.used + other.reserved, other.max) - share(one.used + one.reserved, one.max),

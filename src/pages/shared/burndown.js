@@ -1,4 +1,4 @@
-// A budget burning down: what was left over time, the straight line on from now, and both in words.
+// A budget burning down: the rest over time, the straight line from now on, and both in words.
 
 import { html } from "./lib.js";
 import { Chart } from "./chart.js";
@@ -23,7 +23,7 @@ export function said(told, limit) {
   }
 }
 
-/** Days of spend as steps of a line: each day's is spread over it. */
+/** Days of spend as steps of a line: the spend of a day is spread over the day. */
 export const spentByDay = (days, zone) =>
   days.flatMap(({ day, cost }) => {
     const at = midnight(day, zone).getTime();
@@ -33,7 +33,10 @@ export const spentByDay = (days, zone) =>
     ];
   });
 
-/** `steps` are what was spent and when, as `line` takes them; `name` is the limit in words. */
+/**
+ * Draws a budget: `steps` are its spend over time, as `line` takes them; `name` is the limit in
+ * words.
+ */
 export function BurnDown({ limit, told, now, zone, steps, name }) {
   const from = began(limit, zone)?.getTime() ?? now - 7 * 86_400_000;
   const rows = line(limit, from, now, steps ?? [], told);

@@ -1,4 +1,4 @@
-// Charts: uPlot in an element of the page, in the page's own colours, as wide as there is room.
+// Charts: uPlot in an element of the page, in the page's own colours, as wide as its place.
 
 import { html, useEffect, useRef } from "./lib.js";
 import uPlot from "../vendor/uplot-1.6.32.js";
@@ -21,9 +21,9 @@ function axes(colour, { xValues, yValues }) {
 }
 
 /**
- * `rows` are columns as uPlot takes them, the first the moments in seconds; `series` says of each
- * other column how it is drawn: `{ colour, dash, fill, width }`. `summary` is what a reader hears
- * who does not see it.
+ * A chart: `rows` are columns as uPlot takes them, the first of them the moments in seconds;
+ * `series` says how each other column is drawn: `{ colour, dash, fill, width }`. `summary` is for
+ * readers who do not see the chart.
  */
 export function Chart({ rows, series, summary, xValues, yValues, range }) {
   const place = useRef();

@@ -20,16 +20,14 @@ function plain(amount) {
   return text.includes("e-") ? "0" : text;
 }
 
-/**
- * How many places after the point these amounts need, so that a column of them lines up: 2 to 6.
- */
+/** The number of decimal places that these amounts need to line up in a column: 2 to 6. */
 export function places(values) {
   const needed = (value) =>
     (value % UNIT).toString().replace("-", "").padStart(6, "0").replace(/0+$/, "").length;
   return values.reduce((most, value) => Math.max(most, needed(value)), 2);
 }
 
-/** The amount as people read it: `1,234.50`, with so many places or as many as it needs. */
+/** The amount for people: `1,234.50`, with this many places or as many as it needs. */
 export function credits(value, decimals = places([value])) {
   const size = value < 0n ? -value : value;
   const whole = (size / UNIT).toString().replace(/\B(?=(\d{3})+$)/g, ",");
@@ -37,13 +35,13 @@ export function credits(value, decimals = places([value])) {
   return `${value < 0n ? "−" : ""}${whole}.${rest}`;
 }
 
-/** How large a part is of the whole, from 0 to 1: for bars and lines only. */
+/** The share of a part in the whole, from 0 to 1: for bars and lines only. */
 export function share(part, whole) {
   if (whole <= 0n) return 0;
   return Number((part * 10_000n) / whole) / 10_000;
 }
 
-/** For the axis of a chart only. */
+/** An amount as a float, for the axis of a chart only. */
 export const onAxis = (value) => Number(value) / Number(UNIT);
 
 export const sum = (values) => values.reduce((total, value) => total + value, 0n);

@@ -1,9 +1,9 @@
-// Small elements that every page needs. All text in them is text: nothing here writes HTML.
+// Small elements that every page needs. Texts in them are escaped: nothing here writes HTML.
 
 import { html, useEffect, useRef, useState } from "./lib.js";
 import { beside, exact, moment, span } from "./times.js";
 
-/** Something about the whole page or a part of it: `tone` is info, good, warn or bad. */
+/** A notice about the page or a part of it: `tone` is info, good, warn or bad. */
 export const Notice = ({ tone = "info", title, children, live = true }) => html`
   <div class="notice ${tone}" role=${live ? (tone === "bad" ? "alert" : "status") : null}>
     ${title && html`<strong>${title}</strong>`}<div>${children}</div>
@@ -16,7 +16,7 @@ export const Card = ({ title, aside, children, class: name = "", id }) => html`
     ${children}
   </section>`;
 
-/** What stands where there is nothing yet. */
+/** Placeholder for a part without content. */
 export const Empty = ({ title, children }) =>
   html`<div class="empty"><p
     class="lead">${title}</p>${children && html`<p>${children}</p>`}</div>`;
@@ -32,16 +32,14 @@ export const Failed = ({ what, failure }) => html`
   <div class="empty bad" role="status"><p class="lead">${what} cannot be shown now</p>
     <p>${sentence(failure.message)} It is tried again by itself.</p></div>`;
 
-/** `data` as `children` shows it, or what stands in for it. */
+/** The data as `children` shows it, or a placeholder. */
 export function Known({ known, what, lines, children }) {
   if (known.data) return children(known.data);
   if (known.failure) return html`<${Failed} what=${what} failure=${known.failure} />`;
   return html`<${Loading} what=${what.toLowerCase()} lines=${lines} />`;
 }
 
-/**
- * A bar of parts, each a share of the whole; it says nothing that does not also stand beside it.
- */
+/** A bar of parts, each a share of the whole. All that it shows is also in the text beside it. */
 export const Bar = ({ parts, tone = "" }) => html`
   <div class="bar ${tone}" aria-hidden="true">
     ${parts.map(({ share, kind }) => html`<span key=${kind} class=${kind}
@@ -70,7 +68,7 @@ export function Ticking({ from, to }) {
   return html`<span class="numbers">${span(to ? new Date(to) - Date.now() : Date.now() - new Date(from))}</span>`;
 }
 
-/** Puts a text into the clipboard, or selects it where the browser has none. */
+/** Copies a text to the clipboard, or selects it where the browser has no clipboard. */
 export function Copy({ text, what }) {
   const [done, setDone] = useState(false);
   const timer = useRef();
@@ -89,10 +87,10 @@ export function Copy({ text, what }) {
     class="sr"> ${what}</span></button>`;
 }
 
-/** A message as a sentence: the gateway's own end without a point. */
+/** A message as a sentence, with a full stop, which the gateway's messages lack. */
 export const sentence = (text) => (/[.!?…]$/.test(text) ? text : `${text}.`);
 
-/** Numbers as people read them: `12,345`. */
+/** A number for people: `12,345`. */
 export const count = (number) => Number(number).toLocaleString("en-GB");
 export const plural = (number, one, more = `${one}s`) =>
   `${count(number)} ${number === 1 ? one : more}`;

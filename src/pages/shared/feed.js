@@ -1,13 +1,12 @@
-// What a page shows, asked for again and again: not while nobody looks, and less often when that is
-// too much.
+// Polls what a page shows: not while the page is hidden, and less often if the gateway asks for
+// that.
 
 const AGAIN_AT_MOST_MS = 60_000;
 
 /**
- * Sources are `{ name: { path, every, ends } }`, `every` in milliseconds. What is known of each
- * stands in `this.known[name]`: `{ data, failure, at }`. What is newer or failed is told to
- * `onChange`. Of what `ends` says yes to, nothing new will come: it is not asked again, and its
- * view says what failed.
+ * Polls sources: `{ name: { path, every, ends } }`, `every` in milliseconds. The state of each is
+ * in `this.known[name]`: `{ data, failure, at }`; `onChange` is called with each change. A source
+ * whose `ends` returns true for its state is not polled again.
  */
 export class Feed {
   constructor(api, sources, onChange) {
@@ -39,14 +38,12 @@ export class Feed {
     this.#rest();
   }
 
-  /**
-   * Asks now, beside the rhythm; a source that is being asked is asked once more when that is done.
-   */
+  /** Polls now, out of turn; a source that is being polled is polled once more afterwards. */
   refresh(...names) {
     for (const name of names) this.#plan(name, 0);
   }
 
-  /** Asks a source at another address from now on. */
+  /** Polls a source at another address from now on. */
   change(name, path) {
     this.sources[name] = { ...this.sources[name], path };
     this.known[name] = { data: null, failure: null, at: 0 };
@@ -54,7 +51,7 @@ export class Feed {
     this.refresh(name);
   }
 
-  /** The failure that lasts, of whatever is asked; nothing when all is well. */
+  /** The failure of any source that lasts; nothing if all is well. */
   get failure() {
     const failed = (name) => this.known[name].failure && !this.#hasEnded(name);
     const name = Object.keys(this.known).find(failed);
@@ -111,10 +108,10 @@ export class Feed {
 
   #wait(name, failure) {
     const { every } = this.sources[name];
-    // Not all pages at the same moment: a thousand of them may have opened together.
+    // Spreads the polls of pages that were opened at the same moment.
     const about = 0.9 + Math.random() / 5;
     if (!failure) return every * about;
-    // Everything is asked with one allowance: who is told to wait waits with all of it.
+    // All sources share one rate limit: if one must wait, all wait.
     if (failure.retryAfter)
       this.notBefore = Math.max(this.notBefore, Date.now() + failure.retryAfter * 1000);
     return about * Math.min(AGAIN_AT_MOST_MS, 2000 * 2 ** Math.min(this.failures[name], 5));

@@ -1,14 +1,13 @@
-// How long a budget lasts: a straight line from what was used so far. No more is promised than
-// that.
+// How long a budget lasts: a straight line from its use so far. It promises no more than that.
 
 import { onAxis } from "../shared/credits.js";
 import { civil, midnight } from "../shared/times.js";
 
 const DAY_MS = 86_400_000;
-/** Earlier than this into a window, a line through it says nothing. */
+/** The share of a window before which a line through it says nothing. */
 const TOO_EARLY_MS = 10 * 60_000;
 
-/** When the window of a budget began, in the team's zone; nothing for prepaid credits. */
+/** The start of a budget's window, in the team's zone; nothing for prepaid credits. */
 export function began(limit, zone) {
   if (!limit.reset) return null;
   const last = civil(new Date(Date.parse(limit.reset) - DAY_MS / 2), zone);
@@ -16,7 +15,7 @@ export function began(limit, zone) {
 }
 
 /**
- * Where the budget goes at the rate it went so far: `{ kind }` is `gone`, `idle` (nothing used),
+ * The forecast of a budget at its rate so far: `{ kind }` is `gone`, `idle` (nothing used),
  * `early`, `lasts` (to its reset, with `left` then) or `ends` (`at` a moment before it).
  */
 export function forecast(limit, from, now, rate = null) {
@@ -35,7 +34,7 @@ export function forecast(limit, from, now, rate = null) {
   return { kind: "lasts", at: reset, left: left > 0n ? left : 0n };
 }
 
-/** Millionths a millisecond over the last days that are known, for a budget without a window. */
+/** The rate in millionths a millisecond over the last known days, for a budget without a window. */
 export function recentRate(days, now, zone) {
   const from = now - 7 * DAY_MS;
   const recent = days.filter(({ day }) => midnight(day, zone).getTime() >= from - DAY_MS);
@@ -46,9 +45,9 @@ export function recentRate(days, now, zone) {
 }
 
 /**
- * What was left over time, as the chart takes it: moments in seconds, what was left, and the line
- * on to the end. `steps` are `{ at, cost }` in order: what was spent and when. Without them the way
- * here is a straight line too.
+ * The rest of a budget over time, as the chart takes it: moments in seconds, the rest, and the line
+ * on to the end. `steps` are the spend, `{ at, cost }` in order. Without them the past is a
+ * straight line too.
  */
 export function line(limit, from, now, steps, told) {
   const start = onAxis(limit.max);
@@ -66,7 +65,7 @@ export function line(limit, from, now, steps, told) {
   const moments = [...new Set([...points, ...on].map(([at]) => at))].sort(
     (one, other) => one - other,
   );
-  // Of several at one moment the last counts.
+  // Counts the last of several at one moment.
   const column = (pairs) => {
     const known = new Map(pairs);
     return moments.map((at) => known.get(at) ?? null);

@@ -1,5 +1,5 @@
-// The libraries, by one name for all pages: elements are written as html`<p>${text}</p>`, and what
-// stands in them is text.
+// The libraries, by one name for all pages: elements are written as html`<p>${text}</p>`, and
+// values in them are escaped.
 
 import { h } from "../vendor/preact-11.2.0.js";
 import htm from "../vendor/htm-3.1.1.js";

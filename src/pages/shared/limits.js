@@ -1,8 +1,8 @@
-// The limits: their names in words, their numbers as whole ones, and how near the end is.
+// The limits: their names in words, their numbers as integers, and how near their end is.
 
 import { micros, share } from "./credits.js";
 
-/** Whose a limit is, to who is signed in at the team page. */
+/** The owner of a limit, in words for the caller who is signed in at the team page. */
 export const WHO = { team: "the team", user: "you", key: "this key" };
 const WHAT = {
   requests_per_second: "requests a second",
@@ -17,8 +17,7 @@ const WHAT = {
 };
 
 /**
- * A limit as the gateway tells it, with its numbers as whole ones: credits in millionths, requests
- * as they are.
+ * A limit of the gateway with its numbers as integers: credits in millionths, requests as they are.
  */
 export function read(limit) {
   const [level, kind] = limit.limit.split(":");
@@ -50,13 +49,13 @@ export const inWords = (name) => {
   return `${WHAT[kind] ?? kind.replaceAll("_", " ")} of ${WHO[level] ?? level}`;
 };
 
-/** Whether the end is near: by what is used and reserved. */
+/** Whether the end of a limit is near, by what is used and reserved. */
 export function tone({ max, used, reserved }) {
   const taken = share(used + reserved, max);
   return taken >= 0.95 ? "bad" : taken >= 0.8 ? "warn" : "good";
 }
 
-/** A bucket that is full, and slots, have nothing to wait for. */
+/** Whether there is a reset to wait for: a full bucket and slots have none. */
 export const resets = ({ kind, reset, used }) =>
   Boolean(reset) && (/_per_(day|month)$/.test(kind) || used > 0n);
 
@@ -66,7 +65,7 @@ export const what = (kind) => {
   return text[0].toUpperCase() + text.slice(1);
 };
 
-/** What a bar of it shows. */
+/** The parts of a limit's bar. */
 export const parts = ({ used, reserved, max }) => [
   { kind: "used", share: share(used, max) },
   { kind: "reserved", share: share(reserved, max) },

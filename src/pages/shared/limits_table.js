@@ -1,4 +1,4 @@
-// Limits as a table: what is used, reserved and left of each, and when it resets.
+// Limits as a table: used, reserved and left of each, and its reset.
 
 import { html } from "./lib.js";
 import { credits, places } from "./credits.js";
@@ -27,7 +27,10 @@ function Row({ limit, zone, who }) {
     </tr>`;
 }
 
-/** `limits` as `read` gives them; the zone is the team's, and `who` says whose each is. */
+/**
+ * A table of limits: `limits` as `read` gives them, the team's zone, and `who` for the owner of
+ * each.
+ */
 export const LimitsTable = ({ limits, zone, caption, who = WHO }) =>
   html`<table class="limits">
     <caption class="sr">${caption}</caption>

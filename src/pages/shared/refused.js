@@ -1,4 +1,4 @@
-// Calls that were refused lately: when, whose, and which limit or rule refused them.
+// Calls that were refused lately: when, whose they were, and which limit or rule refused them.
 
 import { html } from "./lib.js";
 import { Badge, Card, Empty, Known, Time, sentence } from "./elements.js";
@@ -24,7 +24,9 @@ function Row({ call, zone, reason, names }) {
       <small class="below">${sentence(call.message)}</small></td></tr>`;
 }
 
-/** `reason` puts a code into words, `names` are the names of keys by their ids. */
+/**
+ * A table of refused calls: `reason` puts a code into words, `names` has the names of keys by id.
+ */
 export const Refused = ({ known, zone, reason, names }) => html`<${Card} title="Refused lately"
   id="refused" aside="in the last 7 days, 100 at most">
   <${Known} known=${known} what="The refused calls" lines=${4}>${({ refusals }) => {

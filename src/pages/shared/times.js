@@ -1,5 +1,4 @@
-// Times as people read them: in the reader's own zone, with the team's beside them where that is
-// another.
+// Times for people: in the reader's own zone, with the team's beside them where that differs.
 
 export const ownZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone;
 
@@ -33,8 +32,8 @@ export const monthOf = (civil) =>
   format(new Date(`${civil}T12:00:00Z`), "UTC", { month: "long", year: "numeric" });
 
 /**
- * The same moment by the team's clock, when that shows another time than the reader's; else
- * nothing: `00:00 New York`.
+ * The moment by the team's clock, such as `00:00 New York`; nothing if the reader's clock shows the
+ * same.
  */
 export function beside(date, teamZone) {
   if (!teamZone || moment(date, teamZone) === moment(date)) return null;
@@ -65,7 +64,7 @@ export function duration(seconds) {
   return seconds < 60 ? `${seconds.toFixed(1)} s` : span(seconds * 1000);
 }
 
-/** How far a zone's clock is ahead of UTC at a moment, in milliseconds. */
+/** The offset of a zone from UTC at a moment, in milliseconds. */
 function ahead(date, zone) {
   const options = {
     hourCycle: "h23",
@@ -91,14 +90,14 @@ function ahead(date, zone) {
   return shown - Math.floor(date.getTime() / 1000) * 1000;
 }
 
-/** When a calendar day such as `2026-11-01` begins in a zone. */
+/** The start of a calendar day such as `2026-11-01` in a zone. */
 export function midnight(civil, zone) {
   const utc = Date.parse(`${civil}T00:00:00Z`);
   const guess = new Date(utc - ahead(new Date(utc), zone));
   return new Date(utc - ahead(guess, zone));
 }
 
-/** The calendar day that it is somewhere: `2026-11-29`. */
+/** The calendar day in a zone: `2026-11-29`. */
 export function civil(date, zone) {
   return new Intl.DateTimeFormat("en-CA", {
     timeZone: zone,

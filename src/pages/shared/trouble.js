@@ -1,11 +1,11 @@
-// What is wrong at the moment, in words.
+// The current failure in words.
 
 import { html } from "./lib.js";
 import { Notice, Time, sentence } from "./elements.js";
 
 /**
- * Stands above everything else; what was known before, `since`, stays on the page below it.
- * `forbidden` says what a 403 means here.
+ * Notice above everything else; data from before, `since`, stays on the page below it. `forbidden`
+ * says what a 403 means here.
  */
 export function Trouble({ failure, since, forbidden }) {
   if (!failure) return null;

@@ -1,11 +1,10 @@
-// The calls that this page makes: each from its start to its answer, its refusal, or whatever
-// became of it.
+// Calls that this page makes: each from its start to its answer, its refusal or its failure.
 
 import { Failure } from "../shared/api.js";
 
 const LOOK_EVERY_MS = 2000;
 
-/** A name that nobody else has; `randomUUID` is not there on plain HTTP. */
+/** A unique name; `randomUUID` is missing on plain HTTP. */
 function name() {
   const bytes = crypto.getRandomValues(new Uint8Array(12));
   return `page-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
@@ -18,7 +17,7 @@ const number = (headers, key) => {
   return found ? Number(found[1]) / 1000 : null;
 };
 
-/** `onChange` is told of every news; `onEnd` of every end. */
+/** Calls `onChange` with every change, and `onEnd` with every end. */
 export class Calls {
   constructor(api, onChange, onEnd) {
     Object.assign(this, { api, onChange, onEnd, list: [] });
@@ -61,8 +60,8 @@ export class Calls {
   }
 
   /**
-   * The connection broke: the call may run on, and its answer is then kept. It is known by the name
-   * that it carried.
+   * Handles a broken connection: the call may run on, and its answer is then kept. It is found by
+   * the name that it carried.
    */
   async #lost(call) {
     call.state = "lost";

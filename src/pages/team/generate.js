@@ -1,4 +1,4 @@
-// Making a picture: the form, what it would cost, and the calls made here.
+// Making a picture: the form, its quote, and the calls made here.
 
 import { html, useState } from "../shared/lib.js";
 import { credits, micros } from "../shared/credits.js";
@@ -17,7 +17,7 @@ const SIZES = [
   "landscape_16_9",
 ];
 
-/** The form's body, or what is wrong with it. */
+/** The body that the form makes, or what is wrong with it. */
 function bodyOf({ prompt, images, size, seconds, more }, isVideo) {
   let extra = {};
   if (more.trim()) {
@@ -60,7 +60,7 @@ function Verdict({ known, zone }) {
   <//>`;
 }
 
-/** Where a call stands that has no answer yet, from what the team's open calls say. */
+/** The state of a call without an answer, from the team's open calls. */
 function Waiting({ call, open }) {
   const own = open.find((known) => known.requestId === call.name);
   const queued = open
@@ -121,7 +121,7 @@ export const draft = (models) => ({
 export function Generate({ session, models, open, zone, tick }) {
   const { api, made: calls } = session;
   const [form, keep] = useState(session.draft ?? draft(models));
-  // What was typed outlives a look at another view.
+  // Keeps what was typed while another view is open.
   const setForm = (next) => {
     session.draft = next;
     keep(next);

@@ -1,4 +1,4 @@
-// The team's calls, newest first: what each cost, how long it took, how it ended, and why.
+// The team's calls, newest first: the cost, the duration, the outcome, and why.
 
 import { html, useState } from "../shared/lib.js";
 import { credits, micros, places } from "../shared/credits.js";

@@ -1,9 +1,9 @@
-// Kept answers that are fetched unasked: of calls in sight, a dozen at a look, each once.
+// Fetches kept answers of calls in sight by itself: a dozen at a time, each once.
 
 import { useEffect, useRef } from "../shared/lib.js";
 
 const A_LOOK_MAX = 12;
-/** One with its pictures written out in it is larger, and is fetched by hand. */
+/** The largest answer to fetch: one with its pictures inside is larger, and is fetched by hand. */
 const BYTES_MAX = 64 * 1024;
 
 export class KeptAnswers {
@@ -16,12 +16,14 @@ export class KeptAnswers {
     this.session = session;
   }
 
-  /** Somebody looks at another view, or at another page of it. */
+  /** Starts anew: another view, or another page of it, is shown. */
   look() {
     this.#left = A_LOOK_MAX;
   }
 
-  /** What to do once this call is in sight; nothing when its picture is there or cannot be had. */
+  /**
+   * The action once this call is in sight; nothing if its picture is there or cannot be fetched.
+   */
   sight(id) {
     const { answers, open } = this.session;
     if (answers.has(id)) return null;
@@ -35,7 +37,7 @@ export class KeptAnswers {
     if (this.#wanted.length === 1) setTimeout(() => this.#fetchWanted());
   }
 
-  /** Of those that came into sight together the newest first: later ids sort later. */
+  /** Sorts those that came into sight together newest first: later ids sort later. */
   #fetchWanted() {
     const wanted = this.#wanted.sort().reverse();
     this.#wanted = [];
@@ -44,15 +46,17 @@ export class KeptAnswers {
       if (this.#asked.has(id)) continue;
       this.#left -= 1;
       this.#asked.add(id);
-      // One after another: what else the page asks does not wait behind them. Who wants one that
-      // failed can still ask for it by hand.
+      // Fetches one after another, so that other requests of the page do not wait behind them. One
+      // that failed can still be fetched by hand.
       const fetch = () => this.session.feed.stopped || this.session.fetchAnswer(id);
       this.#line = this.#line.then(fetch).catch(() => {});
     }
   }
 }
 
-/** The element to give this to has come into sight: then `tell` is called, unless there is none. */
+/**
+ * Returns a ref for an element, and calls `tell`, if there is one, once the element is in sight.
+ */
 export function useSight(tell) {
   const element = useRef();
   const isAwaited = Boolean(tell);

@@ -1,4 +1,4 @@
-// The limits of who is signed in: the team's, the user's and the key's, as one table.
+// The limits of the caller who is signed in: the team's, the user's and the key's, in one table.
 
 import { html } from "../shared/lib.js";
 import { Card, Empty } from "../shared/elements.js";

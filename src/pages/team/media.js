@@ -1,10 +1,8 @@
-// Pictures and videos, straight from the address that an answer names: never through the gateway.
+// Pictures and videos, loaded from the address in an answer: never through the gateway.
 
 import { html, useState } from "../shared/lib.js";
 
-/**
- * What an answer holds, as far as it can be shown: an address that is not one of media is left out.
- */
+/** The media of an answer that can be shown: an address of anything else is left out. */
 export function mediaOf(answer) {
   const listed = (list) => (Array.isArray(list) ? list : []);
   const images = listed(answer?.images).map((image) => ({ ...image, kind: "image" }));

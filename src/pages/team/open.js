@@ -1,4 +1,4 @@
-// Calls that are under way, and answers that are kept for who hung up.
+// Calls that are under way, and answers kept for callers who hung up.
 
 import { html, useState } from "../shared/lib.js";
 import { credits, micros } from "../shared/credits.js";

@@ -1,5 +1,4 @@
-// What the call in the form would cost, asked while it is typed: a moment after the last change,
-// and no more often than that.
+// The price of the call in the form, asked a moment after the last change, and no more often.
 
 import { useEffect, useRef, useState } from "../shared/lib.js";
 
@@ -7,8 +6,8 @@ const AFTER_MS = 500;
 const EVERY_MS = 2000;
 
 /**
- * `{ quote, failure, asking }` of a model and a body. It is asked again when `ended`, the number of
- * calls that have ended, changes; and with each `tick` while the answer is no.
+ * Returns `{ quote, failure, asking }` for a model and a body. Asks again when `ended`, the number
+ * of calls that have ended, changes; and with each `tick` while the call would be refused.
  */
 export function useQuote(api, model, body, ended, tick) {
   const [known, setKnown] = useState({ quote: null, failure: null, asking: false });

@@ -1,5 +1,5 @@
-// Who is signed in, and what is known of their team: asked for while somebody looks, gone when they
-// sign out.
+// The session of a caller: the credential and the team's data, polled while the page is visible and
+// forgotten at sign-out.
 
 import { Feed } from "../shared/feed.js";
 import { Calls } from "./calls.js";
@@ -8,8 +8,8 @@ import { KeptAnswers } from "./kept.js";
 
 const SECOND = 1000;
 /**
- * While a call made here runs, its place is asked for this often: with all else within half of what
- * a user may ask.
+ * How often the state of a call is polled while it runs: with all else, within half of a user's
+ * rate limit.
  */
 const WATCHING_MS = 2 * SECOND;
 const OPEN_MS = 10 * SECOND;
@@ -73,7 +73,7 @@ export class Session {
     this.onChange = () => {};
   }
 
-  /** A view was opened: what it shows is made new. */
+  /** Notes that a view was opened, and polls its data. */
   watch(view) {
     this.kept.look();
     if (view === "history") this.feed.refresh("calls", "refused", "open");
@@ -85,7 +85,7 @@ export class Session {
     this.feed.change("calls", historyPath(view));
   }
 
-  /** A kept answer, and what is told of its call. */
+  /** Fetches a kept answer, with the facts of its call. */
   async fetchAnswer(id) {
     const call = await this.api.get(`gateway/v1/requests/${id}`);
     if (call.answer) this.answers.set(id, call.answer);

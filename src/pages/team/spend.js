@@ -1,4 +1,4 @@
-// What was spent, by model and by user, this month and last.
+// Spend by model and by user, this month and last.
 
 import { html, useState } from "../shared/lib.js";
 import { credits, micros, places, share } from "../shared/credits.js";
@@ -7,7 +7,7 @@ import { monthOf } from "../shared/times.js";
 
 const SHOWN = 8;
 
-/** One way to divide the spend: the most expensive first. */
+/** One division of the spend, the most expensive first. */
 function Division({ caption, first, rows }) {
   const [all, setAll] = useState(false);
   const costs = rows.map((row) => micros(row.cost));
@@ -39,7 +39,7 @@ function Division({ caption, first, rows }) {
   </div>`;
 }
 
-/** More users and models than are told apart are counted as one named `*`. */
+/** Users and models beyond the most that are counted apart are one, named `*`. */
 const named = (name) => (name === "*" ? "all others" : name);
 
 function Month({ usage }) {

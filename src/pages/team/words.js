@@ -1,4 +1,4 @@
-// What the gateway's codes mean for who reads them here.
+// The gateway's codes in words for a team's members.
 
 const WHY = {
   budget_exhausted: "A budget would be passed",
@@ -30,7 +30,7 @@ const BY_STATUS = {
 /** A refusal's code in words. */
 export const reason = (code) => WHY[code] ?? code.replaceAll("_", " ");
 
-/** Why a call of the history made nothing. */
+/** Why a call in the history made nothing. */
 export function why({ outcome, code, httpStatus, status }) {
   if (status === "completed") return null;
   if (code && WHY[code]) return WHY[code];
@@ -53,7 +53,7 @@ export const OUTCOMES = {
   running: { tone: "info", text: "Running" },
 };
 
-/** What is the matter with whoever looks at the page; `null` when it passes. */
+/** A failure that ends the session, in words; `null` for one that may pass. */
 export function endsSession({ status, code }) {
   if (status !== 401) return null;
   return (
@@ -64,6 +64,6 @@ export function endsSession({ status, code }) {
   );
 }
 
-/** What a 403 means to a team. */
+/** The meaning of a 403 for a team. */
 export const forbidden = ({ code }) =>
   code === "team_suspended" ? "You may not call for now" : "Your team is not known here any more";

@@ -82,8 +82,8 @@ impl Photograph {
         }
     }
 
-    /// As many of the window's pixels as the picture has: the photographs are so large that nothing
-    /// need be smoothed.
+    /// Takes as many of the window's pixels as the picture has: the photographs are so large that
+    /// nothing need be smoothed.
     fn cut(&self, window: &Window, width: usize, height: usize) -> Vec<u8> {
         let place = |column: usize| {
             let column = if window.is_mirrored { width - 1 - column } else { column };

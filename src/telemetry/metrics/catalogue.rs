@@ -14,7 +14,7 @@ pub type VideoCounter = Counter<1_000>;
 /// A whole request, from a cached catalogue page to the longest video.
 const REQUEST: &[f64] =
     &[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
-/// The same for each team: fewer, since every team has them.
+/// Buckets for each team: fewer, since every team has them.
 const TEAM: &[f64] = &[0.005, 0.05, 0.25, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 /// The gateway's own work.
 const OWN: &[f64] =

@@ -14,7 +14,7 @@ pub struct Exemplar {
     /// The trace.
     pub trace: Traceparent,
     /// Observed time.
-    pub took: Duration,
+    pub duration: Duration,
     /// Time of the observation.
     pub at: Timestamp,
 }
@@ -39,7 +39,7 @@ impl Exemplars {
         if last.is_empty() {
             last.resize(self.bounds.len() + 1, None);
         }
-        let seconds = exemplar.took.as_secs_f64();
+        let seconds = exemplar.duration.as_secs_f64();
         let bucket = self.bounds.partition_point(|bound| *bound < seconds);
         if let Some(place) = last.get_mut(bucket) {
             *place = Some(exemplar);

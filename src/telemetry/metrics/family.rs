@@ -318,8 +318,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is counted, in whatever order and under whatever labels, a scrape shows exactly
-        /// that.
+        /// A scrape shows exactly what was counted, in whatever order and under whatever labels.
         #[test]
         fn a_scrape_shows_what_was_counted(
             steps in vec(("[ab\u{ff}]{0,3}", "[ab\u{ff}]{0,3}", 1_u64..5), 0..60)

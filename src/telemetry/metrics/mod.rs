@@ -66,7 +66,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Its content type.
+    /// The format's content type.
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {

@@ -10,9 +10,9 @@ use crate::store;
 use crate::team::TeamId;
 
 impl store::Observer for Metrics {
-    fn operation(&self, op: &'static str, result: &'static str, took: Duration) {
+    fn operation(&self, op: &'static str, result: &'static str, duration: Duration) {
         self.catalogue.ledger_operations_total.with([op, result]).inc();
-        self.catalogue.ledger_operation_seconds.with([op]).observe(took);
+        self.catalogue.ledger_operation_seconds.with([op]).observe(duration);
     }
 
     fn up(&self, up: bool) {

@@ -8,9 +8,9 @@ use crate::team::TeamId;
 use crate::upstream::Observer;
 
 impl Observer for Metrics {
-    fn called(&self, model_label: &str, code: &str, took: Duration) {
+    fn called(&self, model_label: &str, code: &str, duration: Duration) {
         self.catalogue.upstream_requests_total.with([model_label, code]).inc();
-        self.catalogue.upstream_duration_seconds.with([model_label]).observe(took);
+        self.catalogue.upstream_duration_seconds.with([model_label]).observe(duration);
     }
 
     fn key_healthy(&self, key: &str, healthy: bool) {

@@ -67,11 +67,11 @@ fn histogram(
     for (bound, cumulative) in bounds.chain([(f64::INFINITY, count)]) {
         labelled(out, &[name, "_bucket"], labels, Some(bound))?;
         write!(out, " {cumulative}")?;
-        if let Some(Some(Exemplar { trace, took, at })) = exemplars.next() {
+        if let Some(Some(Exemplar { trace, duration, at })) = exemplars.next() {
             let (trace, at) = (trace.text(), at.as_duration());
             let (seconds, millis) = (at.as_secs(), at.subsec_millis());
             write!(out, " # {{trace_id=\"{}\"}} ", trace.trace_id())?;
-            write!(out, "{} {seconds}.{millis:03}", took.as_secs_f64())?;
+            write!(out, "{} {seconds}.{millis:03}", duration.as_secs_f64())?;
         }
         writeln!(out)?;
     }
@@ -98,7 +98,8 @@ fn labelled(
         before = ',';
     }
     if let Some(bound) = bound {
-        // As in the older format, so that a histogram's labels do not depend on the format.
+        // Writes the bound as the older format does, so that a histogram's labels do not depend on
+        // the format.
         write!(out, "{before}le=\"{}\"", Number(bound))?;
         before = ',';
     }

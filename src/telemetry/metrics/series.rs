@@ -15,7 +15,7 @@ use crate::request::Traceparent;
 
 /// A kind of series.
 pub trait Series: Clone + Send + Sync + 'static {
-    /// Its type in Prometheus.
+    /// The type in Prometheus.
     const TYPE: MetricType;
     /// The most series of one metric; few for a histogram, which takes a dozen lines of a scrape.
     const CHILDREN_MAX: usize;
@@ -26,7 +26,7 @@ pub trait Series: Clone + Send + Sync + 'static {
     /// The buckets are not in ascending order.
     fn new(buckets: &'static [f64]) -> prometheus::Result<Self>;
 
-    /// Its current value, without labels.
+    /// The current value, without labels.
     fn read(&self) -> proto::Metric;
 }
 
@@ -176,15 +176,15 @@ pub struct Histogram {
 
 impl Histogram {
     /// Observes a duration.
-    pub fn observe(&self, took: Duration) {
-        self.counts.observe(took.as_secs_f64());
+    pub fn observe(&self, duration: Duration) {
+        self.counts.observe(duration.as_secs_f64());
     }
 
     /// Observes a duration with its trace.
-    pub fn observe_traced(&self, took: Duration, trace: Option<Traceparent>, at: Timestamp) {
-        self.observe(took);
+    pub fn observe_traced(&self, duration: Duration, trace: Option<Traceparent>, at: Timestamp) {
+        self.observe(duration);
         if let Some(trace) = trace {
-            self.exemplars.keep(Exemplar { trace, took, at });
+            self.exemplars.keep(Exemplar { trace, duration, at });
         }
     }
 

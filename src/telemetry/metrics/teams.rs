@@ -36,7 +36,7 @@ pub struct TeamSeries {
     /// Reservations ended by a sweep.
     pub swept: Counter,
     models: FastMap<Box<str>, ModelSeries>,
-    /// In the order of [`LimitKind::ALL`].
+    /// Series of limits, in the order of [`LimitKind::ALL`].
     limits: [Option<LimitSeries>; LimitKind::ALL.len()],
 }
 
@@ -170,14 +170,14 @@ impl TeamSeries {
     }
 
     /// Observes the duration of a generation.
-    pub fn took(
+    pub fn observe_duration(
         &self,
         catalogue: &Catalogue,
         outcome: Outcome,
-        (took, trace, at): (Duration, Option<Traceparent>, Timestamp),
+        (duration, trace, at): (Duration, Option<Traceparent>, Timestamp),
     ) {
         let make = || catalogue.team_request_duration_seconds.with([&self.name, outcome.name()]);
-        self.durations[outcome as usize].get_or_init(make).observe_traced(took, trace, at);
+        self.durations[outcome as usize].get_or_init(make).observe_traced(duration, trace, at);
     }
 
     /// The label of a model given by name only, which another replica may have priced.

@@ -28,7 +28,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(300);
 pub struct Counters {
     /// The collector took them.
     pub exported: Counter,
-    /// Never sent: the queue was full, or the process ended.
+    /// Spans never sent: the queue was full, or the process ended.
     pub dropped: Counter,
     /// The collector refused them, or no attempt reached it.
     pub failed: Counter,

@@ -97,7 +97,7 @@ fn flags(trace: u8, parent_is_remote: bool) -> u32 {
     u32::from(trace) | known | remote
 }
 
-/// The wall clock gives the request's begin, the monotonic clock the time since: so a span is never
+/// The wall clock gives the request's start, the monotonic clock the time since: so a span is never
 /// negative when the wall clock is set.
 fn unix_nanos(begin: &Begin, moment: Instant) -> u64 {
     let after = moment.saturating_duration_since(begin.since).as_nanos();

@@ -23,7 +23,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Why a post failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PostError {
-    /// There was no answer.
+    /// No answer came.
     #[error(transparent)]
     Unanswered(#[from] ExchangeError),
     /// The status was not 2xx.
@@ -103,7 +103,7 @@ async fn judge(answer: Response<Incoming>) -> Result<u64, PostError> {
         let retry_after = retry_after(&head.headers, Timestamp::now());
         return Err(PostError::Status { status: head.status, retry_after });
     }
-    // With a 2xx status the spans are accepted, even if the body is unreadable.
+    // A 2xx status means that the spans are accepted, even if the body is unreadable.
     let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
     let answer = body.ok().map(|body| ExportTraceServiceResponse::decode(body.to_bytes()));
     let partial = answer.and_then(Result::ok).and_then(|answer| answer.partial_success);

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::message::attribute;
 use crate::request::recording::Value;
 
-/// This process: its own names, the host's, and what the environment adds or changes, by the
-/// variables that OpenTelemetry defines.
+/// Describes this process: its own names, the host's, and what the environment adds or changes, by
+/// the variables that OpenTelemetry defines.
 #[must_use]
 pub fn resource(environment: impl Fn(&str) -> Option<String>) -> Resource {
     let given = |name: &str| environment(name).filter(|value| !value.is_empty());

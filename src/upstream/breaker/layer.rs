@@ -48,7 +48,7 @@ pub struct Break<S> {
     with: Arc<BreakerLayer>,
 }
 
-/// For any request type: it does not look at the call.
+/// Serves any request type, since it does not look at the call.
 impl<S, C> Service<C> for Break<S>
 where
     S: Service<C, Response = Answer, Error = Refusal>,

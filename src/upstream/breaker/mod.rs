@@ -40,12 +40,12 @@ pub struct Settings {
 /// What a call's end shows about the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// It answered, even if with a refusal: a 4xx, a full window, a rejected key.
+    /// Answered, even if with a refusal: a 4xx, a full window, a rejected key.
     Alive,
-    /// It was unreachable, timed out, broke off, or only its platform answered (502, 503, 504, a
+    /// Unreachable, timed out, broke off, or only its platform answered (502, 503, 504, a
     /// page).
     Failed,
-    /// It answered 500 itself. It is up and may serve other calls: if one team's input makes a
+    /// Answered 500 itself. It is up and may serve other calls: if one team's input makes a
     /// model fail, the breaker must not close for everyone. So each team's failures count once.
     ErrorOfItsOwn,
 }

@@ -66,7 +66,7 @@ fn each_failed_probe_lengthens_the_pause_up_to_a_bound() {
     }
 }
 
-/// Only an answered call shortens the time it is open for next.
+/// The time it is open for next is shortened only by an answered call.
 #[test]
 fn an_answered_probe_closes_the_breaker() {
     let breaker = breaker();

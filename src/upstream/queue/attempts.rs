@@ -45,7 +45,7 @@ pub(super) struct Attempts {
     by: Arc<Queue>,
     admitted: Admitted<ReservedConnection>,
     queued: Duration,
-    took: Duration,
+    upstream_time: Duration,
     has_queued: bool,
     /// Keys that refused it. With limits, a key in cooldown is not offered any more.
     tried: Vec<String>,
@@ -61,8 +61,16 @@ enum Attempt {
 
 impl Attempts {
     pub(super) const fn new(by: Arc<Queue>, admitted: Admitted<ReservedConnection>) -> Self {
-        let (queued, took) = (Duration::ZERO, Duration::ZERO);
-        Self { by, admitted, queued, took, has_queued: false, tried: Vec::new(), last: None }
+        let (queued, upstream_time) = (Duration::ZERO, Duration::ZERO);
+        Self {
+            by,
+            admitted,
+            queued,
+            upstream_time,
+            has_queued: false,
+            tried: Vec::new(),
+            last: None,
+        }
     }
 
     pub(super) async fn go<S>(mut self, inner: &mut S) -> Forwarded
@@ -79,7 +87,7 @@ impl Attempts {
         if self.has_queued {
             self.by.observer.queue_waited(&self.call().team.id, self.queued);
         }
-        self.admitted.forwarded(execution, answer, self.took, self.queued)
+        self.admitted.forwarded(execution, answer, self.upstream_time, self.queued)
     }
 
     const fn money(&self) -> &Reservation {
@@ -174,7 +182,7 @@ impl Attempts {
         let (started, began) = (Instant::now(), self.by.access.clock.now());
         let permitted = Permitted {
             call: Arc::clone(self.call()),
-            room: Arc::clone(self.admitted.room()),
+            answer_permit: Arc::clone(self.admitted.answer_permit()),
             upstream: Arc::clone(upstream),
             key: Arc::clone(key),
             connected,
@@ -182,7 +190,7 @@ impl Attempts {
         self.waits_for(Wait::Upstream);
         let sent = inner.call(permitted).await;
         self.waited();
-        self.took += started.elapsed();
+        self.upstream_time += started.elapsed();
         Ok(sent.map(|sent| (sent, began)))
     }
 
@@ -192,7 +200,7 @@ impl Attempts {
         let (client, origin) = (&self.by.access.client, &upstream.origin);
         let held = self.admitted.take_at_hand().filter(|connection| connection.is_ready(origin));
         if let Some(connection) = held.or_else(|| client.at_hand(origin, upstream.bounds)) {
-            return Ok(Connected { connection: Ok(connection), took: Duration::ZERO });
+            return Ok(Connected { connection: Ok(connection), waited: Duration::ZERO });
         }
         if self.money().phase() == Phase::Dispatched {
             self.wait_again().await?;
@@ -206,9 +214,9 @@ impl Attempts {
         }
         span.end();
         self.waited();
-        let took = started.elapsed();
-        self.took += took;
-        Ok(Connected { connection, took })
+        let waited = started.elapsed();
+        self.upstream_time += waited;
+        Ok(Connected { connection, waited })
     }
 
     /// Takes the mark of a waiting call back, because it was turned back or not sent after all.

@@ -25,13 +25,13 @@ use super::client::Failed;
 use super::keys::Key;
 use super::{ReservedConnection, Upstream};
 use crate::call::PaidCall;
-use crate::request::Room;
+use crate::request::AnswerPermit;
 
 /// A call that may be sent now with this key. Only the queue makes it, from an admitted call; the
 /// reservation stays with the queue, which may have to send the call again.
 pub struct Permitted {
     call: Arc<PaidCall>,
-    room: Arc<Room>,
+    answer_permit: Arc<AnswerPermit>,
     upstream: Arc<Upstream>,
     key: Arc<Key>,
     connected: Connected,
@@ -40,8 +40,10 @@ pub struct Permitted {
 impl Permitted {
     /// The call, room for its answer, its destination, the key, and the connection.
     #[must_use]
-    pub fn into_parts(self) -> (Arc<PaidCall>, Arc<Room>, Arc<Upstream>, Arc<Key>, Connected) {
-        (self.call, self.room, self.upstream, self.key, self.connected)
+    pub fn into_parts(
+        self,
+    ) -> (Arc<PaidCall>, Arc<AnswerPermit>, Arc<Upstream>, Arc<Key>, Connected) {
+        (self.call, self.answer_permit, self.upstream, self.key, self.connected)
     }
 }
 
@@ -50,5 +52,5 @@ pub struct Connected {
     /// The connection, or why there is none.
     pub connection: Result<ReservedConnection, Failed>,
     /// How long the call waited for it.
-    pub took: Duration,
+    pub waited: Duration,
 }

@@ -40,7 +40,7 @@ pub struct PermitClient {
 
 #[derive(Default)]
 struct State {
-    /// In order of arrival.
+    /// Waiting calls in order of arrival.
     waiting: BTreeMap<PermitId, Waiter>,
     /// Permits given back, and reports of the upstream.
     unsent: Vec<Operation>,
@@ -209,7 +209,7 @@ impl PermitClient {
                 QueuePosition::Granted { key, left } => WaitResult::Granted { key, left },
                 QueuePosition::Full => WaitResult::Refused(Refusal::QueueFull),
                 QueuePosition::Gone => {
-                    // Its position was lost with the store's data, or its deadline passed while
+                    // The position was lost with the store's data, or its deadline passed while
                     // this process was paused.
                     if let Some(waiter) = state.waiting.get_mut(&id) {
                         waiter.offered = None;

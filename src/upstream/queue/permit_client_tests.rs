@@ -120,7 +120,7 @@ fn granted() -> QueuePosition {
     QueuePosition::Granted { key: "primary".into(), left: None }
 }
 
-/// Behind others, although the window is open.
+/// A position behind others, although the window is open.
 fn waiting() -> QueuePosition {
     QueuePosition::Waiting { ahead: 130, opens_at: Timestamp::UNIX_EPOCH }
 }

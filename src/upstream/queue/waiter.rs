@@ -25,9 +25,9 @@ pub(super) struct Wanted {
 /// The result of waiting.
 #[derive(Debug)]
 pub(super) enum WaitResult {
-    /// It may be sent with this key; `left` more calls fit into the key's tightest window.
+    /// May be sent with this key; `left` more calls fit into the key's tightest window.
     Granted { key: KeyName, left: Option<u64> },
-    /// It may not be sent.
+    /// May not be sent.
     Refused(Refusal),
     /// The account has no limits any more.
     Unlimited,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::credits::Credits;
 
-/// As configured (`upstream.reconcile`).
+/// Settings in the configuration (`upstream.reconcile`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How often the balance is read.

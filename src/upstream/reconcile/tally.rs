@@ -36,14 +36,14 @@ pub(super) enum Meaning {
     Begins,
     /// The balance rose: it was topped up, or something was refunded. Counting starts again.
     Rose {
-        /// By how much.
+        /// The amount.
         by: u64,
     },
     /// Since the base the upstream has charged this much more than the ledger.
     Drift {
         /// The whole difference.
         credits: i64,
-        /// Without what open calls and calls of unknown outcome explain.
+        /// The part that open calls and calls of unknown outcome do not explain.
         unexplained: i64,
     },
 }

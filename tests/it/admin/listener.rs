@@ -149,7 +149,7 @@ fn a_page_that_panics_refuses_and_the_listener_goes_on() {
     assert_eq!(operator.get("/livez").status(), 200);
 }
 
-/// With operators it is for them alone.
+/// The configuration is for operators alone where there are any.
 #[test]
 fn the_configuration_is_hidden_without_operators() {
     let operator = Operator::start();
@@ -186,7 +186,7 @@ fn the_configuration_is_hidden_without_operators() {
     assert_eq!(configuration("secret").body, "listen: {address: x}\n");
 }
 
-/// And no other.
+/// The description has no other page either.
 #[test]
 fn the_description_has_every_page_of_the_api() {
     let text = include_str!("../../../src/admin/openapi.json");
@@ -281,7 +281,11 @@ fn work(metrics: &Metrics) {
     let (series, catalogue) = (metrics.team(&team.id), metrics.catalogue());
     catalogue.trace_spans_total.with(["exported"]).inc();
     series.ended(catalogue, "flux/dev", Outcome::Ok);
-    series.took(catalogue, Outcome::Ok, (Duration::from_millis(3), None, jiff::Timestamp::now()));
+    series.observe_duration(
+        catalogue,
+        Outcome::Ok,
+        (Duration::from_millis(3), None, jiff::Timestamp::now()),
+    );
     let sums = [Sums { charged: 1, credits: Credits::from_micros(25_000), ..Sums::default() }; 4];
     metrics.spent(&team.id, &Spent::new(), &Spent::from([("flux/dev".to_owned(), sums)]));
     metrics.register_teams([]);

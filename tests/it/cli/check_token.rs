@@ -48,7 +48,7 @@ fn token(changes: Value) -> String {
     SigningKey::rsa(0).token(&claims)
 }
 
-/// And its user.
+/// The token's user is named too.
 #[tokio::test]
 async fn a_good_token_passes_every_check_and_names_its_team() {
     let installation = installation();
@@ -72,7 +72,7 @@ async fn a_good_token_passes_every_check_and_names_its_team() {
     );
 }
 
-/// And with what the caller is answered.
+/// The report says what the caller is answered, too.
 #[tokio::test]
 async fn a_refused_token_is_reported_with_its_failed_check() {
     let installation = installation();
@@ -171,7 +171,7 @@ async fn a_token_signed_by_no_known_key_is_explained() {
     }
 }
 
-/// It says which of the groups are known.
+/// The command says which of the groups are known.
 #[test]
 fn the_command_reads_stdin_and_lists_the_tokens_groups() {
     let installation = installation();

@@ -50,7 +50,7 @@ pub(super) async fn send_and_leave(
     wait_until("the gateway sees that it has left", || async { abandoned() > left }).await;
 }
 
-/// By its own team only.
+/// The answer can be fetched by its own team only.
 #[tokio::test]
 async fn an_absent_callers_answer_can_be_fetched_through_any_gateway() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());

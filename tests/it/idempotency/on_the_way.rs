@@ -37,7 +37,7 @@ impl World {
             Some(redis) => Installation::on(redis, &firemoon),
             None => Installation::before(&firemoon),
         };
-        // With one worker, all that is kept goes the same way.
+        // One worker, so that all that is kept goes the same way.
         let installation = prepaid(installation).set("/listen/workers", json!(1));
         let gateway = Gateway::serve(&installation).await;
         firemoon.faults(&json!([{ "fault": "data_uri", "amount": ANSWER }])).await;
@@ -76,7 +76,8 @@ impl World {
         let address = self.gateway.team();
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let mut builder = http2::Builder::new(TokioExecutor::new());
-        // With more room than is left to read, the whole answer may arrive before it vanishes.
+        // A window larger than what is left to read would let the whole answer arrive before the
+        // caller vanishes.
         builder.initial_stream_window_size(WINDOW);
         let handshake = builder.handshake(TokioIo::new(stream));
         let (mut sender, connection) = handshake.await.unwrap();
@@ -112,7 +113,7 @@ impl World {
     }
 }
 
-/// Over HTTP/1 and HTTP/2.
+/// The answer is kept over HTTP/1 and HTTP/2.
 #[tokio::test]
 async fn an_answer_not_taken_to_its_end_is_kept() {
     for redis in [None, Some(RedisServer::start().await)] {
@@ -171,8 +172,8 @@ async fn two_hundred_callers_cut_off_at_once_lose_no_answer() {
 async fn a_small_answer_written_to_a_departed_caller_is_kept() {
     let world = World::start(None).await;
     world.firemoon.hold().await;
-    // It is gone before it has read a byte, but not before the gateway has written all of them: the
-    // answer waits in the kernel's memory, unread, when the connection is reset.
+    // The caller is gone before it has read a byte, but not before the gateway has written all of
+    // them: the answer waits in the kernel's memory, unread, when the connection is reset.
     let mut stream = TcpStream::connect(world.gateway.team()).unwrap();
     stream.write_all(world.head("small").as_bytes()).unwrap();
     world.firemoon.until_held(1).await;
@@ -205,7 +206,7 @@ async fn an_answer_that_arrived_is_not_kept() {
     );
     drop(kept_alive);
     let all = async || calls_of(&world.gateway, "sentinel", world.key()).await;
-    // Whatever was kept of the others is there before this one is: it vanishes after them.
+    // The last caller vanishes after the others, so their answers are kept before its own is.
     world.firemoon.faults(&json!([{ "fault": "data_uri", "amount": ANSWER }])).await;
     world.vanish_http1("sentinel", 4096);
     wait_until("the last is kept", || async {

@@ -76,7 +76,7 @@ impl World {
     }
 }
 
-/// Those that waited for it, and all that come after them.
+/// Duplicates are those that waited for the call, and all that come later.
 #[tokio::test]
 async fn duplicates_of_a_killed_gateways_call_learn_it_is_lost() {
     let mut world = World::start().await;

@@ -71,7 +71,7 @@ async fn bodies_that_have_expired_are_not_counted_any_more() {
         bench.handle(idempotency::Settings { retention: Duration::from_millis(40), ..settings() });
     short.keep(&team("design"), &kept("r-1", "0123456789")).await.unwrap();
     let long = bench.handle(settings());
-    // This one keeps the count itself alive beyond the first one's end.
+    // The second answer keeps the count itself alive beyond the end of the first.
     long.keep(&team("design"), &kept("r-2", "01234")).await.unwrap();
     wait_until("the first is forgotten", || async {
         long.fetch(&team("design"), id_of("r-1")).await.unwrap().is_none()
@@ -83,7 +83,7 @@ async fn bodies_that_have_expired_are_not_counted_any_more() {
     assert_eq!((counted, bodies), (6, 2));
 }
 
-/// That is a while after its reservation has ended.
+/// The outcome counts as missing a while after its reservation has ended.
 #[tokio::test]
 async fn a_call_is_lost_if_its_outcome_stays_missing() {
     let bench = RedisBench::start().await;

@@ -61,7 +61,7 @@ async fn three_abandoned_calls_of_one_workflow_leave_three_answers() {
     }
 }
 
-/// Though its answer is not kept.
+/// The call's answer is not kept.
 #[tokio::test]
 async fn an_ordinary_ended_call_is_reported_as_done() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
@@ -117,7 +117,7 @@ async fn an_ordinary_ended_call_is_reported_as_done() {
     }
 }
 
-/// On every gateway.
+/// The call shows on every gateway.
 #[tokio::test]
 async fn a_call_waiting_for_the_shared_account_shows_as_queued() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());

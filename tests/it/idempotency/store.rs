@@ -192,7 +192,8 @@ async fn the_newest_calls_are_listed_and_older_found_by_id([one, other]: Handles
     assert!(other.fetch(&team("design"), id_of("r-0")).await.unwrap().is_some());
 }
 
-/// Whatever was claimed for as long before this, its time is over as well.
+/// Waits until a brief claim is over; the time of whatever was claimed for as long before it is
+/// over as well.
 async fn until_a_brief_claim_is_over(store: &Arc<dyn Store>, key: &'static str) {
     let (first, next) = (claim(key, "{}", "w-1"), claim(key, "{}", "w-2"));
     assert_eq!(store.begin(&first, BRIEF).await.unwrap(), Begun::First);
@@ -205,7 +206,7 @@ async fn until_a_brief_claim_is_over(store: &Arc<dyn Store>, key: &'static str) 
 async fn a_sent_call_keeps_its_key_until_it_ends([one, other]: Handles) {
     let (first, second) = (claim("k", "{}", "r-1"), claim("k", "{}", "r-2"));
     assert_eq!(one.begin(&first, BRIEF).await.unwrap(), Begun::First);
-    // Nobody else has come meanwhile: its own time does not matter.
+    // The claim's own time does not matter while nobody else comes.
     until_a_brief_claim_is_over(&one, "watch").await;
     for store in [&one, &other] {
         assert!(store.sent(&first, BRIEF).await.unwrap());

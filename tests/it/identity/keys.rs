@@ -1,4 +1,4 @@
-//! Which gateway keys are accepted.
+//! Tests which gateway keys are accepted.
 
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ fn whatever_is_not_the_whole_right_key_is_invalid() {
     assert!(verdict(&authenticator, text).is_ok());
 }
 
-/// It is refused from that very moment.
+/// The key is refused from the moment at which it expires.
 #[test]
 fn only_the_secrets_holder_is_told_that_a_key_expired() {
     let (known, other) = (key(), key());

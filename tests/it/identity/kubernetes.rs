@@ -85,7 +85,7 @@ fn with(pointer: &str, value: Value) -> Value {
     claims
 }
 
-/// As the user that its service account is.
+/// The pod's user is its service account.
 #[test]
 fn a_pod_speaks_for_its_namespaces_team() {
     let authenticator = authenticator();

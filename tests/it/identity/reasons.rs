@@ -223,7 +223,7 @@ fn of_team(
     })
 }
 
-/// Also with a token that is remembered.
+/// The member chooses with a remembered token, too.
 #[test]
 fn a_member_of_several_teams_chooses_for_each_request() {
     let World { ec, authenticator, .. } = &world();

@@ -10,7 +10,7 @@ use futures_util::future::{BoxFuture, ready};
 use jiff::Timestamp;
 use moongate::config::read_limits;
 use moongate::identity::key_registry::key_entry;
-use moongate::identity::record::KeptSecret;
+use moongate::identity::record::StoredSecret;
 use moongate::identity::settings::KeySettings;
 use moongate::identity::store::{Entry, Version};
 use moongate::identity::{GatewayKey, KeyRecord, KeyRegistry, RegistrySync, Rejection, Store};
@@ -38,7 +38,7 @@ impl OneKey {
             user: None,
             models: None,
             limits: json!({}),
-            secrets: vec![KeptSecret { sha256: key.hash, made_at: now, ends_at: None }],
+            secrets: vec![StoredSecret { sha256: key.hash, made_at: now, ends_at: None }],
             created_at: now,
             created_by: "ops".to_owned(),
             expires_at: None,

@@ -1,4 +1,4 @@
-//! Which tokens are accepted, for how long, and what is cached of them.
+//! Tests which tokens are accepted, for how long, and what is cached of them.
 
 use std::sync::Arc;
 

@@ -24,7 +24,7 @@ use crate::ledger::conformance::harness::{Call, MORNING, PRICE, call, limit, mom
 const CHILD_FILE: &str = "MOONGATE_TEST_LEDGER_LIFE";
 const LIVES: u32 = 8;
 const CALLERS: usize = 8;
-/// At how many places a file is cut, and spoilt.
+/// The number of places at which a file is cut, and spoilt.
 const PARTS: usize = 32;
 /// How many calls the budget is for: more than one life can make, fewer than all of them.
 const PAID: u64 = 2_500;

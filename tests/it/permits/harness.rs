@@ -89,13 +89,13 @@ impl Replica {
         Self { permits, clock, limits }
     }
 
-    /// With these limits of the whole account.
+    /// Sets limits of the whole account.
     pub(crate) fn limit(mut self, account: Allowance) -> Self {
         self.limits.account = account;
         self
     }
 
-    /// With these limits of one key.
+    /// Sets limits of one key.
     pub(crate) fn limit_key(mut self, name: &str, allowance: Allowance) -> Self {
         let key = self.limits.keys.iter_mut().find(|(known, _)| &**known == name);
         key.unwrap().1 = allowance;
@@ -141,7 +141,7 @@ impl Replica {
         self.send(&[Operation::Report(KeyReport { key: key.into(), remaining, reset_at })]).await;
     }
 
-    /// Which of some calls have a permit by now.
+    /// The calls among these that have a permit by now.
     pub(crate) async fn passed<'a>(&self, asks: &'a [Ask]) -> Vec<&'a Ask> {
         let positions =
             self.send(&asks.iter().map(|ask| Operation::Wait(ask.id)).collect::<Vec<_>>()).await;

@@ -61,7 +61,7 @@ pub(crate) async fn a_teams_calls_pass_in_order<B: Bench>() {
     assert_eq!(replica.passed(&waiting[2..]).await.len(), 2);
 }
 
-/// Also over two replicas.
+/// The shares hold over two replicas, too.
 pub(crate) async fn twice_the_weight_is_twice_the_calls<B: Bench>() {
     let (replica, bench) = with_full_minute::<B>(9).await;
     let other = replica.beside(&bench);

@@ -73,7 +73,7 @@ fn is_reset(end: &std::io::Result<()>) -> bool {
     end.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
 }
 
-/// By a reset or by its end, with and without the work done.
+/// The connection breaks by a reset or by its end, with and without the work done.
 #[tokio::test]
 async fn a_connection_can_break_before_a_byte_is_answered() {
     let firemoon = start(settings()).await;

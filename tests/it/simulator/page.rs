@@ -75,7 +75,7 @@ async fn every_request_and_every_example_of_the_page_is_taken() {
     let rules = page.split("-d '").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
     assert_eq!(firemoon.put("/_simulator/faults", rules).await.status, 200);
     for header in page.lines().filter_map(|line| line.strip_prefix("x-simulator-fault: ")) {
-        // As it stands but for the time, which nobody waits for.
+        // Shortens the time, so that nobody waits for it.
         let header = header.replace("=45s", "=1ms");
         assert_eq!(firemoon.spoilt(&header).await.unwrap().status, 200, "{header}");
     }

@@ -37,8 +37,8 @@ fn as_the_user(topology: Topology, wait_replicas: u32) -> Settings {
         .acknowledged_by(wait_replicas)
 }
 
-/// Nothing was refused to anyone, not even what would not have been missed. Older servers do not
-/// know `CLIENT SETINFO`, newer ones write down that it is refused.
+/// Checks that nothing was refused to anyone, not even what would not have been missed. Older
+/// servers do not know `CLIENT SETINFO`, newer ones log that it is refused.
 async fn nothing_was_refused(servers: impl IntoIterator<Item = &RedisServer>) {
     for server in servers {
         let log: Value = server.ask(&["ACL", "LOG"]).await.unwrap();
@@ -98,7 +98,7 @@ async fn the_documented_rights_suffice_and_reach_no_further() {
     }
 }
 
-/// And the Sentinels' own suffice to fail over.
+/// The Sentinels' own rights suffice to fail over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_documented_rights_suffice_behind_sentinels() {
     let mut sentinel = RedisSentinel::start().await;

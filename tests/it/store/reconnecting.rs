@@ -74,7 +74,7 @@ async fn the_first_operation_after_a_silent_disconnect_succeeds() {
     }
 }
 
-/// So does the first after it has ended the connections.
+/// The first operation after the cluster has ended the connections succeeds as well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_operation_after_a_clusters_restart_succeeds() {
     let mut cluster = RedisCluster::start().await;

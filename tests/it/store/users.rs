@@ -185,7 +185,7 @@ impl Users {
     async fn counts(&self, one: Use) -> Result<(), Outage> {
         let (ledger, call, id) = (&self.ledger, call(), ReservationId::new());
         let team = &call.team;
-        // Which of them come here, `tries` says without a wildcard.
+        // The ones that come here are listed in `tries`, without a wildcard.
         #[allow(clippy::wildcard_enum_match_arm)]
         match one {
             Use::Admit => {
@@ -243,7 +243,7 @@ impl Users {
         let id = format!("r-{}", ReservationId::new());
         let claim = claim("once", "{}", &id);
         let kept = of(&claim, "{}");
-        // Which of them come here, `tries` says without a wildcard.
+        // The ones that come here are listed in `tries`, without a wildcard.
         #[allow(clippy::wildcard_enum_match_arm)]
         match one {
             Use::Claim => self.replays.begin(&claim, CLAIM_TTL).await.map(drop),
@@ -259,7 +259,7 @@ impl Users {
 
     async fn registries(&self, one: Use) -> Result<(), Outage> {
         let key = KeyId::parse("k7Qp2mZr9aBc").unwrap();
-        // Which of them come here, `tries` says without a wildcard.
+        // The ones that come here are listed in `tries`, without a wildcard.
         #[allow(clippy::wildcard_enum_match_arm)]
         match one {
             Use::RegisterVersion => self.registry.version().await.map(drop),

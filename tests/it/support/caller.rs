@@ -86,7 +86,7 @@ impl Call {
         Self::new(Method::PUT, path)
     }
 
-    /// With a team's credential.
+    /// Adds a team's credential.
     pub fn with(self, credential: &str) -> Self {
         self.header("authorization", &format!("Bearer {credential}"))
     }

@@ -30,13 +30,13 @@ use super::authority::Authority;
 /// How it answers one request; without a word it takes everything.
 #[derive(Clone, Copy, Debug)]
 pub enum Answer {
-    /// This status.
+    /// Answers with this status.
     Status(u16),
-    /// This status, and when to come again.
+    /// Answers with this status, and when to come again.
     Later(u16, &'static str),
-    /// It takes all but so many spans.
+    /// Takes all but so many spans.
     Without(i64),
-    /// Nothing, for as long as anybody waits.
+    /// Never answers.
     Never,
 }
 
@@ -105,7 +105,7 @@ impl Collector {
         Self { endpoint, received, task }
     }
 
-    /// Its address, as a gateway is configured with it.
+    /// The address, as a gateway is configured with it.
     pub fn endpoint(&self) -> String {
         self.endpoint.clone()
     }

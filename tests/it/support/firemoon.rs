@@ -90,7 +90,7 @@ impl Firemoon {
         Call::get("/_simulator/books").send_uninspected(&self.address).await.json()
     }
 
-    /// Only the sums of it.
+    /// The sums of the call log.
     pub async fn sums(&self) -> Value {
         Call::get("/_simulator/books?calls=0").send_uninspected(&self.address).await.json()
     }
@@ -117,7 +117,7 @@ impl Firemoon {
         self.sums().await["charged"].to_string().trim_matches('"').to_owned()
     }
 
-    /// From now on these faults are met, in this order.
+    /// Sets the faults that calls meet from now on, in this order.
     pub async fn faults(&self, rules: &Value) {
         let answer =
             Call::put("/_simulator/faults").json(rules).send_uninspected(&self.address).await;
@@ -170,7 +170,7 @@ impl Drop for Firemoon {
         };
         self.kill();
         if !std::thread::panicking() && runs {
-            // Only the shared key may ever arrive: a team's credential never leaves the gateway.
+            // No credential but the shared key may arrive: a team's own never leaves the gateway.
             assert!(books.contains("\"unknown_credentials\":0,"), "{books}");
         }
     }
@@ -181,7 +181,7 @@ pub fn picture() -> Call {
     generate("flux/dev", &serde_json::json!({ "prompt": PROMPT }))
 }
 
-/// So many pictures.
+/// A call for this many pictures.
 pub fn pictures(count: u64) -> Call {
     generate("flux/dev", &serde_json::json!({ "prompt": PROMPT, "num_images": count }))
 }

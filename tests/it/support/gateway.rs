@@ -93,7 +93,7 @@ impl Gateway {
         Call::get(path).send_uninspected(&self.operator).await
     }
 
-    /// From now on this may not be in the log and the metrics either.
+    /// Forbids this text in the log and the metrics from now on.
     pub fn forbid(&mut self, secret: &str) {
         self.forbidden.push(secret.to_owned());
     }

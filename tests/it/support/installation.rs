@@ -86,7 +86,7 @@ impl Installation {
         installation
     }
 
-    /// With another value at a JSON pointer; what is on the way to it is made.
+    /// Sets a value at a JSON pointer, and makes what is missing on the way to it.
     pub fn set(mut self, pointer: &str, value: Value) -> Self {
         self.change(pointer, value);
         self

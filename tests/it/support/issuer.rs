@@ -22,7 +22,7 @@ pub enum Answer {
     Ok(Bytes),
     /// Another status, with headers and a body.
     Other(u16, &'static [(&'static str, &'static str)], Bytes),
-    /// Nothing, for ever.
+    /// Never answers.
     Silence,
 }
 
@@ -50,12 +50,12 @@ impl IssuerServer {
         format!("http://{}{path}", self.address)
     }
 
-    /// From now on this is what is answered at a path.
+    /// Sets what is answered at a path from now on.
     pub fn answer(&self, path: &str, answer: Answer) {
         self.answers.lock().expect("lock").insert(path.to_owned(), answer);
     }
 
-    /// From now on this key set is at `/jwks`.
+    /// Publishes this key set at `/jwks`.
     pub fn publish(&self, key_set: &str) {
         self.answer("/jwks", Answer::Ok(key_set.to_owned().into()));
     }

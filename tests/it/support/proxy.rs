@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 /// What the proxy does to connections, old and new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
     /// Answers are read and dropped; the connection stays open.
     SwallowAnswers,
@@ -77,7 +77,7 @@ impl Proxy {
         Self { port, to, fault, held, cuts, awaited, fates, task }
     }
 
-    /// Its port on 127.0.0.1.
+    /// The port on 127.0.0.1.
     pub(crate) const fn port(&self) -> u16 {
         self.port
     }
@@ -143,12 +143,12 @@ impl Faults {
         self.now.load(Ordering::SeqCst)
     }
 
-    /// These bytes have come from a caller.
+    /// Notes bytes that have come from a caller.
     fn came(&self, bytes: &[u8]) {
         self.begin(bytes, |fault| fault == Fault::HoldRequests);
     }
 
-    /// These bytes have gone to the server.
+    /// Notes bytes that have gone to the server.
     fn sent(&self, bytes: &[u8]) {
         self.begin(bytes, |fault| fault != Fault::HoldRequests);
     }
@@ -183,7 +183,7 @@ async fn fated(relayed: impl Future<Output = ()>, mut fates: watch::Receiver<Fat
     let mut relayed = std::pin::pin!(relayed);
     let is_stranded = tokio::select! {
         () = &mut relayed => false,
-        // Not polled any more, it stays as it is.
+        // The connection stays as it is, since it is not polled any more.
         changed = fates.wait_for(|now| *now != at_first) => {
             changed.is_ok_and(|now| now.severed == at_first.severed)
         }
@@ -250,6 +250,6 @@ async fn relay(
             }
         }
     };
-    // Either side's end ends both.
+    // The end of either side ends both.
     let _: std::io::Result<()> = tokio::select! { ended = onward => ended, ended = back => ended };
 }

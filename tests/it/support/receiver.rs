@@ -17,9 +17,9 @@ use tokio::task::JoinHandle;
 /// How it answers one request; without a word it says 200.
 #[derive(Clone, Copy, Debug)]
 pub enum Answer {
-    /// This status.
+    /// Answers with this status.
     Status(u16),
-    /// Nothing, for as long as anybody waits.
+    /// Never answers.
     Never,
 }
 

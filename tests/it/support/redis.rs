@@ -43,9 +43,9 @@ impl RedisServer {
         Self::spawn(&[])
     }
 
-    /// From now on a gateway that has never seen a team in this server believes it that the team is
-    /// new, and need not wait for others that might know better. A restart, a promotion and a flush
-    /// undo it.
+    /// Lets a gateway that has never seen a team in this server believe that the team is new,
+    /// without waiting for others that might know better. A restart, a promotion and a flush undo
+    /// it.
     pub(crate) async fn has_been_known_for_long(&self) {
         // One that wants a password says nothing. A replica takes no writes, nor does a node of
         // half a cluster.
@@ -55,7 +55,7 @@ impl RedisServer {
         let _: RedisResult<redis::Value> = self.ask(&["SADD", "mg1:teams", "*"]).await;
     }
 
-    /// Its replication id.
+    /// The replication id.
     pub(crate) async fn replication_id(&self) -> String {
         self.its_replication_id().await.unwrap()
     }
@@ -74,7 +74,7 @@ impl RedisServer {
             info.contains("master_link_status:up")
         })
         .await;
-        // With its first replica a primary takes another replication id.
+        // A primary takes another replication id with its first replica.
         primary.has_been_known_for_long().await;
         replica
     }
@@ -123,12 +123,12 @@ impl RedisServer {
             .expect("the port is still free");
     }
 
-    /// Its port on 127.0.0.1.
+    /// The port on 127.0.0.1.
     pub(crate) const fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its URL.
+    /// The URL.
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
@@ -240,7 +240,8 @@ impl RedisCluster {
         cluster
     }
 
-    /// As for one server; the node that keeps the replication ids gets those of all nodes.
+    /// Does the same for a cluster: the node that keeps the replication ids gets those of all
+    /// nodes.
     async fn has_been_known_for_long(&self) {
         for node in &self.nodes {
             let replication_id = node.replication_id().await;
@@ -271,8 +272,7 @@ impl RedisCluster {
         }
     }
 
-    /// Has every node say that it is to be reached at another port, each at its own, and waits
-    /// until all know.
+    /// Makes every node announce another port, each its own, and waits until all know.
     pub(crate) async fn announce(&self, ports: &[u16]) {
         for (node, port) in self.nodes.iter().zip(ports) {
             node.run(&["CONFIG", "SET", "cluster-announce-port", &port.to_string()]).await;

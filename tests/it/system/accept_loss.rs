@@ -38,7 +38,7 @@ fn assert_the_acceptance_is_logged(line: &Value) {
     assert_eq!((&line["subject"], &line["result"]), (&json!("team design"), &json!("done")));
 }
 
-/// On every replica.
+/// The budgets open on every replica.
 #[tokio::test]
 async fn budgets_held_after_a_loss_open_once_accepted() {
     let (redis, firemoon) = (RedisServer::brand_new(), Firemoon::start());

@@ -22,7 +22,7 @@ impl Running {
         Self(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
-    /// Its exit code, and the line that says why.
+    /// The exit code, and the line that says why.
     async fn ended(mut self) -> (Option<i32>, String) {
         let child = Mutex::new(&mut self.0);
         let ended = || child.lock().unwrap().try_wait().unwrap();

@@ -116,7 +116,7 @@ impl World {
     }
 }
 
-/// With a connection at hand.
+/// The call finds a connection at hand.
 #[tokio::test]
 async fn a_lone_call_takes_two_ledger_operations() {
     let redis = RedisServer::start().await;
@@ -145,7 +145,7 @@ async fn a_lone_call_takes_two_ledger_operations() {
                 };
                 assert_eq!(Operations::of(&gateway).await, operations, "{protocol}");
             }
-            // With an idempotency key the claim must be marked as sent first.
+            // An idempotency key's claim must be marked as sent first.
             assert_eq!(gateway.send(&call.header("idempotency-key", protocol)).await.status, 200);
             let operations = Operations { admit: 7.0, dispatch: 2.0, recall: 0.0, settle: 7.0 };
             assert_eq!(Operations::of(&gateway).await, operations, "{protocol}");
@@ -228,8 +228,8 @@ async fn a_call_whose_connection_closes_while_marked_uses_another() {
     world.firemoon.hold().await;
     let first = calling(&world.gateway, picture().with(world.installation.key("growth"))).await;
     world.firemoon.until_held(1).await;
-    // It has the only connection, so that the next call is reserved as waiting; and gives it back
-    // before that is admitted.
+    // The first call has the only connection, so that the next is reserved as waiting; it gives the
+    // connection back before that one is admitted.
     world.proxy.set_once_sent(stored::by_gateways::RESERVES_WAITING, Fault::HoldAnswers);
     let call = calling(&world.gateway, picture().with(world.installation.key("design"))).await;
     let phase = async || ledger.open_calls(&team).await.unwrap().first().map(|call| call.phase);

@@ -19,7 +19,7 @@ fn id_of(reply: &Reply) -> String {
     id.to_owned()
 }
 
-/// In answers, rows and lines.
+/// The ids stand in answers, rows and log lines.
 #[tokio::test]
 async fn calls_sharing_a_request_id_have_ids_of_their_own() {
     let firemoon = Firemoon::start();

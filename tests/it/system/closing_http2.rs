@@ -25,7 +25,7 @@ fn has_been_told_the_end(stream: &TcpStream) -> bool {
     let ends = [stream.local_addr().unwrap(), peer].map(|end| format!(":{:04X}", end.port()));
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    // By both ends: a socket that waits after its close may have the same port at this one.
+    // Compares both ends: a socket that waits after its close may have the same port at this one.
     lines
         .find(|fields| fields[1].ends_with(&ends[0]) && fields[2].ends_with(&ends[1]))
         .is_none_or(|fields| fields[3] == "08")

@@ -30,7 +30,7 @@ async fn used(gateway: &Gateway, http2: bool) -> Connection {
     connection
 }
 
-/// Not that of a head.
+/// The timeout of a head does not apply to it.
 #[tokio::test]
 async fn an_idle_connection_has_the_idle_timeout() {
     let firemoon = Firemoon::start();
@@ -60,7 +60,7 @@ async fn a_connection_without_calls_closes_at_its_timeout() {
     }
 }
 
-/// Also on a connection that was used before.
+/// The timeout starts there on a connection that was used before, too.
 #[tokio::test]
 async fn a_heads_timeout_starts_with_its_first_byte() {
     let firemoon = Firemoon::start();
@@ -78,7 +78,7 @@ async fn a_heads_timeout_starts_with_its_first_byte() {
     stream.read_to_end(&mut answer).unwrap();
 }
 
-/// Never a busy one.
+/// A busy connection is never closed.
 #[tokio::test]
 async fn a_full_gateway_closes_the_longest_idle_connection() {
     let firemoon = Firemoon::start();

@@ -13,7 +13,7 @@ use crate::support::installation::Installation;
 use crate::support::redis::RedisServer;
 
 const CALLS: usize = 2_000;
-/// As many of them as can be paid.
+/// The number of calls that can be paid.
 const PAID: usize = 500;
 /// Calls at once on one connection; a gateway takes up to 128.
 const BESIDE: usize = 100;

@@ -68,7 +68,7 @@ impl Raw {
 struct Refused {
     status: u16,
     code: &'static str,
-    /// Without what says how long the body is.
+    /// The head without the headers that say how long the body is.
     head: String,
 }
 

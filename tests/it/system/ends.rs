@@ -210,7 +210,8 @@ async fn without_a_connection_nothing_was_sent() {
     }
 }
 
-/// Has the upstream refuse the next call, and report the shared key's window full for half an hour.
+/// Makes the upstream refuse the next call, and report the shared key's window full for half an
+/// hour.
 async fn fill(firemoon: &Firemoon) {
     firemoon.faults(&json!([{ "fault": "rate_limited", "amount": 1800, "times": 1 }])).await;
 }

@@ -24,7 +24,7 @@ fn lines_of(gateway: &Gateway, level: &str) -> Vec<Value> {
     lines
 }
 
-/// Unless it is allowed to.
+/// The gateway starts if the configuration allows an evicting store.
 #[tokio::test]
 async fn a_gateway_refuses_to_start_on_an_evicting_redis() {
     let (redis, firemoon) = (RedisServer::start_with(&EVICTS).await, Firemoon::start());

@@ -61,7 +61,7 @@ async fn every_redis_key_expires_except_a_closed_list() {
         "mg1:{:register}:entries",
         "mg1:{:register}:used",
         "mg1:{:register}:version",
-        // Of the store itself, one each: since when it is known, and which teams it has had.
+        // Keys of the store itself: since when it is known, and which teams it has had.
         "mg1:teams",
         "mg1:{mg1:teams}:reigns",
     ];

@@ -11,8 +11,8 @@ async fn freeze(deadline: &str, reservation_ttl: &str, pause: Duration) {
     let world = World::start_within(deadline, &redis.url(), reservation_ttl).await;
     let load = world.load();
     world.when_made(100, async { redis.freeze() }).await;
-    // It is the store that takes its time, and no condition can be waited for: the gateways must
-    // bear it for so long.
+    // The store takes its time here, so there is no condition to wait for: the gateways must bear
+    // it for so long.
     tokio::time::sleep(pause).await;
     redis.thaw();
     assert!(world.reckon(load, &redis.url()).await > 0, "a call was refused meanwhile");
@@ -23,8 +23,9 @@ async fn frozen_for_five_seconds_which_is_longer_than_reservations_live() {
     freeze("2s", "2s", Duration::from_secs(5)).await;
 }
 
-/// As many deadlines and lifetimes as a minute has by default, and longer than every time that is
-/// fixed for a connection: the longest is the idle time before it is probed, of ten seconds.
+/// The store is frozen for as many deadlines and lifetimes as a minute has by default, and longer
+/// than every time that is fixed for a connection: the longest is the idle time before it is
+/// probed, of ten seconds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frozen_for_thirty_deadlines_and_two_lifetimes() {
     freeze("400ms", "6s", Duration::from_secs(12)).await;

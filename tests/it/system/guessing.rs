@@ -83,8 +83,8 @@ async fn after_many_failures_only_bad_credentials_are_refused() {
     assert_eq!(firemoon.requests().await, 0);
     assert_untouched(&gateway, installation.key("design")).await;
 
-    // From the same address, while it is refused: a key, a token that was never seen before, and
-    // the same once more.
+    // Sent from the same address while it is refused: a key, a token that was never seen before,
+    // and the same once more.
     for credential in
         [installation.key("design"), &installation.token("ann"), &installation.token("ann")]
     {
@@ -130,7 +130,7 @@ async fn wrong_operator_tokens_are_logged_slowed_and_refused() {
     let (refused, _) = ask(wrong(5)).await;
     assert_eq!(refused.refusal(), (429, "rate_limited".to_owned()));
     assert!((1..=3600).contains(&refused.number("retry-after")));
-    // Neither the operators at the same address nor the teams pay for it.
+    // Operators at the same address and teams are not throttled for it.
     for token in [OPS, WATCH] {
         assert_eq!(ask(Call::get("/admin/v1/teams").with(token)).await.0.status, 200);
     }
@@ -186,7 +186,7 @@ async fn a_caller_cannot_say_that_it_is_somewhere_else() {
             ("x-real-ip", address),
         ]
     };
-    // Without a proxy, and behind one that writes another header.
+    // Checked without a proxy, and behind one that writes another header.
     let written = behind_a_proxy(&firemoon, "x-forwarded-for");
     for (installation, real) in [(installation(&firemoon), None), (written, Some("192.0.2.7"))] {
         let gateway = Gateway::serve(&installation).await;
@@ -233,7 +233,7 @@ async fn a_flood_from_many_addresses_blocks_and_frees_nobody() {
 #[tokio::test]
 async fn good_callers_are_served_through_a_flood_of_forgeries() {
     let firemoon = Firemoon::start();
-    // Nobody is throttled here: every forged token is there to be verified.
+    // No caller is throttled here: every forged token is there to be verified.
     let installation = behind_a_proxy(&firemoon, "x-forwarded-for")
         .set("/identity/throttle/failures", json!(1_000_000))
         .set("/teams/design/limits", json!({}));

@@ -10,7 +10,7 @@ use crate::support::issuer::{Answer, IssuerServer};
 use crate::support::redis::wait_until;
 use crate::support::tokens::{SigningKey, key_set};
 
-/// It refuses what it cannot judge.
+/// The replica refuses tokens that it cannot judge.
 #[tokio::test]
 async fn a_replica_without_its_issuer_is_ready_and_says_so() {
     let (firemoon, issuer) = (Firemoon::start(), IssuerServer::start().await);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use moongate::clock::Clock;
 use moongate::identity::key_registry::key_entry;
-use moongate::identity::record::KeptSecret;
+use moongate::identity::record::StoredSecret;
 use moongate::identity::{GatewayKey, KeyRecord, RedisKeyRegistry, Store};
 use moongate::store::{Settings, Topology, Unobserved};
 use moongate::team::{KeyId, TeamId};
@@ -30,7 +30,7 @@ fn record(key: &GatewayKey, name: &str) -> KeyRecord {
         user: None,
         models: None,
         limits: json!({ "requests_per_day": 1000 }),
-        secrets: vec![KeptSecret { sha256: key.hash, made_at: now, ends_at: None }],
+        secrets: vec![StoredSecret { sha256: key.hash, made_at: now, ends_at: None }],
         created_at: now,
         created_by: "ops".to_owned(),
         expires_at: None,
@@ -133,7 +133,7 @@ async fn a_keys_models_and_limits_hold_on_every_replica() {
     assert_eq!(world.firemoon.executed().await, 3);
 }
 
-/// Without one it ends the old secret.
+/// A rotation without overlap ends the old secret.
 #[tokio::test]
 async fn a_rotation_with_overlap_fails_no_request() {
     let mut world = world().await;
@@ -183,7 +183,7 @@ async fn a_rotation_with_overlap_fails_no_request() {
     assert_eq!((&shown["state"], &shown["created_by"]), (&json!("active"), &json!("ops")));
 }
 
-/// And for good.
+/// The key is refused for good.
 #[tokio::test]
 async fn a_revoked_key_is_refused_everywhere_within_two_seconds() {
     let mut world = world().await;
@@ -200,7 +200,7 @@ async fn a_revoked_key_is_refused_everywhere_within_two_seconds() {
         world.one.send(&picture().with(&key)).await.refusal(),
         (401, "credential_revoked".to_owned())
     );
-    // Only a caller with the secret learns that the key is revoked.
+    // A caller without the secret does not learn that the key is revoked.
     let guess = GatewayKey::for_id(KeyId::parse(&id).unwrap()).unwrap();
     assert_eq!(world.both(guess.text.expose()).await, ["credential_invalid", "credential_invalid"]);
     assert_eq!(world.both(&stranger).await, ["200", "200"]);

@@ -12,7 +12,7 @@ use crate::support::redis::{RedisServer, wait_until};
 const ENTRIES: &str = "mg1:{:register}:entries";
 const VERSION: &str = "mg1:{:register}:version";
 
-/// And suspensions; all stay in force meanwhile.
+/// Suspensions are restored, too; all stay in force meanwhile.
 #[tokio::test]
 async fn keys_and_revocations_the_store_lost_are_restored() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());

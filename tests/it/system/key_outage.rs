@@ -101,8 +101,8 @@ async fn every_transition_cut_off_and_back(fault: Fault) {
     change(&world.near, "/admin/v1/teams/growth/suspend", json!({})).await;
     change(&world.near, "/admin/v1/teams/design/resume", json!({ "user": "bob" })).await;
     assert_eq!(judged(&world.near, &revoked).await, "credential_revoked");
-    // It cannot know, and it can spend nothing either. What it knows it goes by: also that a key's
-    // time is over.
+    // The replica cannot know, and can spend nothing either. It goes by what it knows: also that a
+    // key's time is over.
     assert_eq!(
         world.far.send(&picture().with(&revoked)).await.refusal(),
         (503, "ledger_unavailable".to_owned())
@@ -153,7 +153,7 @@ async fn changes_during_a_cut_are_known_in_two_seconds() {
     every_transition_cut_off_and_back(Fault::CutBeforeAnswer).await;
 }
 
-/// It judges no key of the registry.
+/// The replica judges no key of the registry.
 #[tokio::test]
 async fn a_replica_that_never_read_the_registry_is_unready() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());

@@ -66,7 +66,7 @@ impl World {
         let lasting = with_operators(of(redis.url()));
         std::fs::write(lasting.folder().join("ops-token"), OPS).unwrap();
         let survivor = Gateway::serve(&lasting).await;
-        // It is asked while the gateways are busy.
+        // Asks while the gateways are busy.
         let deadline = Duration::from_secs(20);
         let ledger =
             stored::ledger(Settings::new(Topology::Single { url: redis.url() }).within(deadline));
@@ -138,7 +138,7 @@ impl World {
             for id in &ids {
                 let (call, address) =
                     (picture().with(key).header("x-request-id", id), gateway.team().to_owned());
-                // It gets no answer: its gateway dies.
+                // The caller gets no answer: its gateway dies.
                 calls.spawn(async move {
                     Connection::open(&address).await.exchange(&call).await.is_ok()
                 });
@@ -162,7 +162,7 @@ impl World {
             for row in &its {
                 *left.outcomes.entry(row.outcome.name()).or_default() += 1;
             }
-            // It was settled by the one that died, which had not heard of it.
+            // Settled by the gateway that died, which had no answer to that.
             let settled = its.iter().filter(|row| row.outcome == Outcome::Charged);
             unheard += settled.map(|row| row.charged.micros()).sum::<u64>();
             left.executed += self.firemoon.executed().await - executed_before - 1;
@@ -232,7 +232,7 @@ struct Left {
 }
 
 impl Left {
-    /// Of every call a row with this outcome, and every call was made.
+    /// Expects a row with this outcome of every call, and that every call was made.
     fn all(outcome: Outcome) -> Self {
         let all = ROUNDS * CALLS;
         let outcomes = BTreeMap::from([(outcome.name(), all)]);
@@ -253,7 +253,7 @@ async fn killed_before_the_store_knows_it_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_when_reserving_a_waiting_call_it_charges_nothing() {
     let world = World { at_hand: false, ..World::start().await };
-    // Only the answer to the reservation is held: what the gateway reads before is answered.
+    // Holds only the answer to the reservation: what the gateway reads before is answered.
     let hold =
         async || world.proxy.set_once_sent(by_gateways::RESERVES_WAITING, Fault::HoldAnswers);
     let until =
@@ -263,7 +263,7 @@ async fn killed_when_reserving_a_waiting_call_it_charges_nothing() {
     assert_eq!(left.outcomes, BTreeMap::from([("released", left.rows)]));
 }
 
-/// Nobody can know that the call was not sent.
+/// The charge stays, because it cannot be known that the call was not sent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_when_reserving_a_call_sent_it_leaves_a_charge() {
     let world = World { calls: 1, ..World::start().await };
@@ -278,7 +278,7 @@ async fn killed_when_reserving_a_call_sent_it_leaves_a_charge() {
     );
 }
 
-/// Nobody can know that the call was not sent.
+/// The charge stays, because it cannot be known that the call was not sent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_when_marking_a_call_sent_it_leaves_a_charge() {
     // More than one would be reserved after the other, and the answers to that held.

@@ -65,7 +65,7 @@ async fn a_gateway_without_redis_becomes_ready_when_it_arrives() {
     .await;
 }
 
-/// Its caller is answered.
+/// The caller is answered at once.
 #[tokio::test]
 async fn a_call_that_ends_during_a_silence_is_settled_later() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());

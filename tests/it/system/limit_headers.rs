@@ -116,8 +116,8 @@ async fn refusals_state_the_calls_left_without_asking_the_store() {
         .metric(r#"moongate_ledger_operations_total{op="books",result="ok"}"#)
         .await
         .unwrap();
-    // At most one a second on each of the two workers; beside them the gauges of three teams are
-    // read.
+    // Each of the two workers reads at most once a second; the gauges of three teams are read as
+    // well.
     let most = 5.0 * (began.elapsed().as_secs_f64() + 1.0);
     assert!(
         (1.0..=most).contains(&readings),
@@ -161,9 +161,9 @@ async fn the_headers_name_whichever_limit_lets_the_fewest_calls_through() {
     assert_eq!(token.header("x-credits-remaining"), Some("0.2"));
 }
 
-/// On each level in turn the tightest limit is set, of two calls and of three pictures' credits,
-/// beside wider ones on the others. Of the wider ones others have taken their part: a smaller share
-/// is left of them, and more calls.
+/// Sets the tightest limit on each level in turn, of two calls and of three pictures' credits,
+/// beside wider ones on the others. Others have used the wider limits: a smaller share of them is
+/// left, but more calls.
 #[tokio::test]
 async fn the_tightest_level_is_named_and_refuses() {
     let tight = json!({ "requests_per_day": 2, "credits_per_day": 0.075 });

@@ -128,7 +128,7 @@ async fn who_waits_as_long_as_told_is_let_through() {
     assert_eq!(gateway.send(&call).await.status, 200);
 }
 
-/// It makes one.
+/// The budget makes one picture after that.
 #[tokio::test]
 async fn a_budget_for_two_pictures_refuses_four() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());

@@ -113,7 +113,7 @@ impl World {
             .within(Duration::from_secs(20));
         let ledger = stored::ledger(settings);
         wait_until("nothing is held any more", || async {
-            // To this handle, too, a store that was restarted is new for a while.
+            // A store that was restarted is new to this handle, too, for a while.
             let Ok(snapshot) = snapshot(&ledger).await else { return false };
             snapshot.open == 0 && snapshot.statuses.iter().all(|status| status.reserved == 0)
         })

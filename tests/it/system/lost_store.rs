@@ -81,7 +81,7 @@ async fn a_gateway_started_after_a_flush_gives_no_fresh_budget() {
     }
     redis.run(&["FLUSHALL"]).await;
     let started = Gateway::start(&installation).await;
-    // Nobody calls through the one that knows better: it goes round by itself.
+    // No call goes through the gateway that knows better: it restores by itself.
     wait_until("the new one knows", || async {
         let reply = started.send(&call).await;
         assert_ne!(reply.status, 200);

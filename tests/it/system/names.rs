@@ -48,7 +48,7 @@ async fn a_name_with_outer_spaces_is_refused_unless_it_exists() {
     assert_eq!(topped_up["max"], 1.000_002);
 }
 
-/// And turns no text around.
+/// The name does not change the direction of a text either.
 #[tokio::test]
 async fn a_name_reads_the_same_in_every_report() {
     let (_firemoon, installation, gateway) = world().await;

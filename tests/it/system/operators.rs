@@ -212,7 +212,7 @@ async fn shared_keys_and_limits_are_shown_as_they_stand() {
     );
 }
 
-/// And takes it away again.
+/// The operator takes the access away again.
 #[tokio::test]
 async fn an_operator_grants_access_with_one_change_and_command() {
     let (firemoon, mut installation, mut gateway) = world().await;
@@ -329,7 +329,7 @@ async fn a_failed_command_explains_itself_and_its_exit_code() {
     assert!(code == 1 && err.contains("role_not_allowed"), "{err}");
 }
 
-/// It shows none that was given before.
+/// The report shows no secret that was given before.
 #[tokio::test]
 async fn a_rotation_reports_each_older_secrets_fate() {
     let (_firemoon, installation, gateway) = world().await;

@@ -31,7 +31,7 @@ async fn top_up(gateway: &Gateway, body: Value) -> Reply {
     call.send_uninspected(gateway.operator()).await
 }
 
-/// On every replica.
+/// The team goes on on every replica.
 #[tokio::test]
 async fn an_exhausted_team_goes_on_once_topped_up() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());

@@ -145,7 +145,7 @@ async fn the_gauge_says_how_prices_stand_after_each_change() {
         (&line["cheaper"], &line["missing"]),
         (&json!("flux/schnell"), &json!("nano-banana"))
     );
-    // Of nano-banana.
+    // The warning is about nano-banana.
     gateway.lines_written(1, "something in the configuration is probably a mistake").await;
     installation.change("/pricing/models/nano-banana", json!({ "per_image": 0.039 }));
     wait_until("it is compared anew", || async {
@@ -155,7 +155,7 @@ async fn the_gauge_says_how_prices_stand_after_each_change() {
     assert_eq!(gateway.metric(&state("same")).await, Some(2.0));
 }
 
-/// By `check`, at the start and by each reload.
+/// The warning comes from `check`, at the start and with each reload.
 #[tokio::test]
 async fn a_usable_model_without_a_price_is_warned_of() {
     let firemoon = Firemoon::start();
@@ -190,7 +190,7 @@ async fn a_usable_model_without_a_price_is_warned_of() {
     };
     wait_until("it is warned of", || async { !warned().is_empty() }).await;
     assert!(warned().len() == 1 && warned()[0].ends_with(of_banana), "{:?}", warned());
-    // It is given its price, and another team a model that has none.
+    // Gives the model its price, and another team a model that has none.
     installation.change("/pricing/models/nano-banana", json!({ "per_image": 0.039 }));
     installation.change("/teams/growth/models", json!(["flux/dev", "flux/devv"]));
     let of_devv = "teams.growth.models[1]: flux/devv has no price under pricing.models: its calls \

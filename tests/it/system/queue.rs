@@ -23,7 +23,8 @@ fn limited(installation: Installation, limits: Value, max_wait: &str) -> Install
         .set("/teams/design/limits", unlimited)
 }
 
-/// Has the upstream refuse the next call, and report the shared key's window full for half an hour.
+/// Makes the upstream refuse the next call, and report the shared key's window full for half an
+/// hour.
 async fn fill(firemoon: &Firemoon) {
     firemoon.faults(&json!([{ "fault": "rate_limited", "amount": 1800, "times": 1 }])).await;
 }
@@ -132,7 +133,7 @@ async fn a_call_the_queue_cannot_serve_is_refused_at_once() {
     );
 }
 
-/// It is made then.
+/// The call is made after the reset.
 #[tokio::test]
 async fn a_call_turned_back_waits_for_the_reset() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());

@@ -91,7 +91,7 @@ async fn a_drift_is_reported_until_the_balance_rises() {
     until_drift_is(&gateway, 0.0).await;
 }
 
-/// Or none, by what either side charges for them.
+/// Unknown calls may also cause no drift: that depends on what either side charges for them.
 #[tokio::test]
 async fn unknown_calls_explain_a_drift_of_the_balance() {
     // What the gateway charges for a failed call, what the upstream does, and what that makes of

@@ -65,7 +65,7 @@ async fn refused_calls_are_listed_with_their_limit_on_every_replica() {
     assert_eq!(others, Vec::<Value>::new(), "another team's calls are its own");
 }
 
-/// Neither a stranger's attempts nor the reading of views are the team's calls.
+/// Attempts of strangers and reading of views are not calls of the team.
 #[tokio::test]
 async fn only_the_teams_calls_are_listed_a_hundred_at_most() {
     let firemoon = Firemoon::start();
@@ -75,7 +75,7 @@ async fn only_the_teams_calls_are_listed_a_hundred_at_most() {
     assert_eq!(gateway.send(&picture().with("mgk_nobody")).await.status, 401);
     assert_eq!(gateway.send(&Call::get("/gateway/v1/nothing").with(key)).await.status, 404);
     assert_eq!(gateway.send(&picture().with(key)).await.status, 200);
-    // Of a team the newest twenty a second are kept.
+    // The newest twenty of a team are kept each second.
     for batch in 0..6 {
         let ids: Vec<String> = (0..20).rev().map(|number| format!("r{batch}-{number}")).collect();
         for id in ids.iter().rev() {

@@ -115,7 +115,7 @@ async fn with_unknown_calls_released_reports_count_and_charge_none() {
     assert_eq!((reported.as_str(), unknown, charged.as_str()), ("0.3", 3, "0.375"));
 }
 
-/// It is safe in a spreadsheet.
+/// The statement is safe in a spreadsheet.
 #[tokio::test]
 async fn a_statement_matches_the_ledger_to_the_credit() {
     let firemoon = Firemoon::start();
@@ -188,7 +188,7 @@ async fn a_statement_matches_the_ledger_to_the_credit() {
     assert_eq!(models, ["flux/dev", "kling/kling-2-1-master"]);
 }
 
-/// Both teams call, and the gateway is killed while a call of growth is open.
+/// Lets both teams call, and kills the gateway while a call of growth is open.
 async fn spend_and_die(installation: &Installation, firemoon: &Firemoon) {
     let mut gateway = Gateway::serve(installation).await;
     for (team, count) in [("design", 4), ("growth", 2)] {

@@ -17,7 +17,8 @@ async fn no_shared_key_or_team_credential_is_ever_written_down() {
     let installation = Installation::before(&firemoon)
         .set("/teams/design/limits", json!({ "requests_per_hour": 12 }))
         .set("/upstream/answer_timeout", json!("1s"))
-        // It fails again and again, and each time something of it must be kept quiet.
+        // Switched off, since the upstream fails again and again, and each failure has something to
+        // keep quiet.
         .set("/upstream/breaker", json!(null));
     let gateway = Gateway::serve(&installation).await;
     let (key, token) = (installation.key("design").to_owned(), installation.token("ann"));

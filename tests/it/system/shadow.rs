@@ -26,7 +26,7 @@ fn shadows() -> Value {
     })
 }
 
-/// On every level.
+/// The limits are counted and shown on every level.
 #[tokio::test]
 async fn shadow_limits_are_counted_shown_and_refuse_nobody() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());

@@ -151,7 +151,7 @@ async fn a_rejected_shared_key_charges_and_blames_nobody_else() {
     }
 }
 
-/// And refusals are as before.
+/// The refusals are as before.
 #[tokio::test]
 async fn without_a_usable_key_views_and_replays_still_serve() {
     let firemoon = Firemoon::start();

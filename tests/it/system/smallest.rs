@@ -51,7 +51,7 @@ async fn the_readmes_smallest_installation_runs_as_printed() {
     assert_eq!(again.status.code(), Some(2), "{err}");
     assert!(err.contains("nothing was written") && err.contains("ops-token"), "{err}");
 
-    // Only what this machine cannot have is another: the upstream, and ports that may be taken.
+    // Replaced is only what this machine cannot have: the upstream, and ports that may be taken.
     let ports = "listen: { address: 127.0.0.1:0 }\nadmin: { address: 127.0.0.1:0,";
     let written = std::fs::read_to_string(installation.path()).unwrap();
     assert_eq!(written, block(&readme, "## The smallest installation", "yaml"));

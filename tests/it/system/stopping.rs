@@ -13,7 +13,7 @@ use crate::support::redis::{RedisServer, wait_until};
 
 const CALLS: u64 = 40;
 
-/// It takes no more.
+/// The gateway takes no further calls.
 #[tokio::test]
 async fn a_stopping_gateway_finishes_forty_calls_in_flight() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
@@ -67,7 +67,7 @@ async fn a_stopping_gateway_finishes_forty_calls_in_flight() {
     assert_eq!(firemoon.executed().await, CALLS);
 }
 
-/// It asks to be left.
+/// The gateway asks callers to leave.
 #[tokio::test]
 async fn a_stopping_gateway_serves_until_load_balancers_notice() {
     let firemoon = Firemoon::start();
@@ -183,7 +183,7 @@ async fn a_gateway_that_stops_while_idle_ends_at_once() {
     assert_eq!(gateway.stop().await.code(), Some(0));
 }
 
-/// And charged.
+/// The calls are charged.
 #[tokio::test]
 async fn a_killed_gateways_calls_are_ended_by_another() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
@@ -207,7 +207,7 @@ async fn a_killed_gateways_calls_are_ended_by_another() {
 
     killed.kill();
     assert_eq!(calls.join_all().await, [true; 3], "nobody got an answer");
-    // Nobody knows what became of them: they were sent, so they are charged, and their slots are
+    // The calls were sent and their outcome is unknown, so they are charged, and their slots are
     // free again.
     wait_until("the other gateway ends them", || async {
         spent(&other, &key, "team:credits_total").await == ("0.075".to_owned(), "0".to_owned())

@@ -18,7 +18,7 @@ fn warnings(gateway: &Gateway) -> Vec<Value> {
     lines.filter(|line| worries(line) && is_of_the_store(line)).collect()
 }
 
-/// Its return once.
+/// The store's return is logged once.
 #[tokio::test]
 async fn an_unreachable_store_is_logged_at_intervals() {
     let (port, firemoon) = (free_port(), Firemoon::start());
@@ -49,7 +49,7 @@ async fn an_unreachable_store_is_logged_at_intervals() {
     wait_until("it is ready", || async { gateway.readiness().await.0 == 200 }).await;
 }
 
-/// And no warning.
+/// The start logs no warning.
 #[tokio::test]
 async fn a_first_start_on_redis_logs_one_line() {
     let (redis, firemoon) = (RedisServer::brand_new(), Firemoon::start());

@@ -73,7 +73,7 @@ fn installation(firemoon: &SecureFiremoon) -> Installation {
     installation.set("/teams/design/limits", wide_limits())
 }
 
-/// Or the configured one is used.
+/// A configured version is used instead.
 #[tokio::test(flavor = "multi_thread")]
 async fn over_tls_the_upstreams_http_version_is_negotiated() {
     let authority = Authority::new();

@@ -51,7 +51,7 @@ async fn a_team_with_an_rs256_token_gets_its_pictures() {
     assert!(gateway.metric(jwt).await.unwrap() >= 3.0);
 }
 
-/// On every replica.
+/// The token is good on every replica.
 #[tokio::test]
 async fn the_same_token_is_good_in_either_header() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());

@@ -51,7 +51,7 @@ fn cut_off(gateway: &Gateway) -> usize {
 #[tokio::test]
 async fn one_teams_unread_answers_cost_no_other_teams() {
     let firemoon = firemoon(1_000_000).await;
-    // As many answers as are half as large again as all the memory there is for them.
+    // Makes enough answers to exceed the memory for them by half.
     let limits = json!({ "buffered_bytes_max": "64MiB", "read_window": "1h" });
     let installation = Installation::before(&firemoon).set("/limits", limits);
     let gateway = Gateway::serve(&installation).await;
@@ -175,8 +175,7 @@ async fn a_slow_reader_is_cut_off_alone() {
     let body = json!({ "prompt": PROMPT }).to_string();
     let head = format!(
         "POST /api/v1/flux/dev HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\n\
-         x-request-id: unread-1\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+         x-request-id: unread-1\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     let mut http1 = tokio::net::TcpStream::connect(gateway.team()).await.unwrap();

@@ -21,7 +21,7 @@ type Row = (Value, u16, Option<&'static str>, &'static str);
 
 fn failures() -> Vec<Row> {
     vec![
-        // It was sent, and nobody knows what became of it.
+        // Calls that were sent, with an unknown outcome.
         (json!({ "fault": "reset_before_answer" }), 502, Some("upstream_broken"), PRICE),
         (
             json!({ "fault": "reset_before_answer", "executed": false }),
@@ -57,7 +57,7 @@ fn failures() -> Vec<Row> {
             Some("upstream_broken"),
             PRICE,
         ),
-        // It was refused: nothing was made.
+        // Calls that were refused: nothing was made.
         (
             json!({ "fault": "redirect", "amount": 307, "text": "https://elsewhere.example/" }),
             502,
@@ -139,7 +139,7 @@ async fn firemoons_own_words_are_passed_on() {
     );
 }
 
-/// It is charged by what came.
+/// The answer is charged by what came.
 #[tokio::test]
 async fn an_answers_charge_never_exceeds_its_reservation() {
     let firemoon = Firemoon::start();

@@ -192,7 +192,7 @@ async fn a_quote_tells_price_verdict_and_limit_and_reserves_nothing() {
     assert_eq!(quoted["limit"]["limit"], "team:credits_per_month");
     assert_eq!(quoted["limit"]["remaining"].to_string(), "0.075");
     assert_eq!(quoted["earliest"], quoted["limit"]["reset"]);
-    // And so says the call itself, in the same words.
+    // The call itself says so in the same words.
     let refused = gateway.send(&pictures(4).with(key)).await;
     assert_eq!((refused.status, &refused.json()["message"]), (402, &quoted["message"]));
     // What is no call at all has no quote.

@@ -74,7 +74,7 @@ async fn a_refusal_leaves_the_connection_usable_unless_it_says_otherwise() {
 #[tokio::test]
 async fn head_answers_like_get_without_a_body() {
     let firemoon = Firemoon::start();
-    // Without limits: the times of their resets would differ from one answer to the next.
+    // Sets no limits: the times of their resets would differ from one answer to the next.
     let installation = Installation::before(&firemoon);
     let gateway = Gateway::serve(&installation).await;
     let paths = [

@@ -57,7 +57,7 @@ fn is_comment(line: &str) -> bool {
     ["//", "/*", "*", "#"].iter().any(|start| line.trim_start().starts_with(start))
 }
 
-/// Without a place to break the line, as an address.
+/// A line of one word, such as an address, cannot be broken.
 fn is_one_word(line: &str) -> bool {
     let words = line.split_whitespace().filter(|word| word.contains(char::is_alphanumeric));
     words.count() == 1

@@ -65,7 +65,7 @@ fn a_package_is_used_only_in_its_own_room() {
     assert_none(wrong);
 }
 
-/// Nor what builds the gateway.
+/// No room knows what builds the gateway either.
 #[test]
 fn no_room_knows_the_configuration_or_the_command_line() {
     let mut wrong = Vec::new();
@@ -115,7 +115,7 @@ fn no_room_reaches_for_another_rooms_layers() {
                     path[inside.len()..].trim_start_matches("::").split("::").next().unwrap();
                 !handed_on.contains(&item)
             });
-            // Also by the name under which the room shows it.
+            // Looks for the name under which the room shows it, too.
             let shown = source
                 .paths
                 .iter()
@@ -130,8 +130,8 @@ fn no_room_reaches_for_another_rooms_layers() {
 
 #[test]
 fn secrets_are_exposed_only_where_they_are_used() {
-    // Of these only `upstream` ever holds the shared key after it was read; `cli` and `admin` show
-    // the keys that they make.
+    // The shared key is held only by `upstream` after it was read; `cli` and `admin` show the keys
+    // that they make.
     let may =
         ["secret", "upstream", "config", "identity", "store", "https", "cli", "admin", "simulator"];
     let exposing = |source: &&Source| {

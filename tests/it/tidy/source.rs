@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// One file.
 pub(super) struct Source {
-    /// From the root of the repository, `src/upstream/wire.rs`.
+    /// The path from the root of the repository, `src/upstream/wire.rs`.
     pub(super) name: String,
     pub(super) text: String,
     /// The code alone: comments, string and character literals are blank.
@@ -173,7 +173,7 @@ fn without_modules(code: &str) -> (String, Vec<(String, String)>) {
         own.push_str(before);
         own.push(';');
         inside.push((name.to_owned(), after[..end].to_owned()));
-        rest = &after[end + 1..];
+        rest = after.get(end + 1..).unwrap_or_default();
     }
     own.push_str(rest);
     (own, inside)
@@ -186,7 +186,7 @@ pub(super) fn end_of_block(code: &str) -> usize {
         depth += i32::from(letter == '{') - i32::from(letter == '}');
         depth == 0
     });
-    end.expect("a block ends")
+    end.unwrap_or(code.len())
 }
 
 /// What stands before the next `mod name {`, the name, and what follows.
@@ -303,7 +303,6 @@ fn code_of(text: &str) -> String {
 /// Where the comment or literal that starts here ends; `at` itself when none does.
 fn literal_end(bytes: &[u8], at: usize) -> usize {
     let rest = &bytes[at..];
-    let after_word = at > 0 && is_word(char::from(bytes[at - 1]));
     let find = |needle: &[u8], from: usize| {
         rest[from..]
             .windows(needle.len())
@@ -325,7 +324,7 @@ fn literal_end(bytes: &[u8], at: usize) -> usize {
         [b'"', ..] => escaped_end(bytes, at, b'"'),
         // A character, and not a lifetime.
         [b'\'', b'\\', ..] => escaped_end(bytes, at, b'\''),
-        [b'\'', _, b'\'', ..] if !after_word => at + 3,
+        [b'\'', _, b'\'', ..] if !after_word_but_b(bytes, at) => at + 3,
         _ => at,
     }
 }

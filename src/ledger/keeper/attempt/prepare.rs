@@ -120,7 +120,7 @@ fn worked_out<K: Keeper, T>(
     now: i64,
 ) -> Result<Box<Work>, Missing> {
     if !needs::unknown_marks(batch, cache).is_empty() {
-        // Those calls are wanted already, as every call that the batch marks.
+        // The calls are wanted already, as is every call that the batch marks.
         return Err(Missing::of(Wanted::default()));
     }
     let rules = (context.rules, context.keeper.is_settled(&team.id));

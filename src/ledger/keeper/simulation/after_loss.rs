@@ -138,7 +138,7 @@ impl Checker {
         let left: BTreeSet<_> = changes.rows.iter().map(|row| row.id).collect();
         for id in changes.ended.iter().filter(|id| !left.contains(id)) {
             let had_ended = self.call(*id).row.is_some() || certainty > Certainty::Whole;
-            // Its row may be unknown to every process.
+            // The row may be unknown to every process.
             self.call(*id).was_lost = true;
             self.hold(judges && had_ended, || format!("{id} ends without a row"));
         }

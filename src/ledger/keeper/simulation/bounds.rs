@@ -39,13 +39,13 @@ pub(super) enum Fault {
 /// A fault injected into one step of a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Injection {
-    /// It is refused as if others had written first.
+    /// Refused as if others had written first.
     Refused,
-    /// It does not reach the keeper.
+    /// Does not reach the keeper.
     Lost,
-    /// It is applied, and its answer is lost.
+    /// Applied, and its answer is lost.
     AnswerLost,
-    /// It is applied, and the connection breaks before the answer: it is sent again.
+    /// Applied, and the connection breaks before the answer: it is sent again.
     Broken,
 }
 

@@ -173,7 +173,7 @@ impl<'a> Call<'a> {
         match verdict {
             Some(Verdict::Admitted { .. }) => {
                 known.answered_admitted = true;
-                // Its process may learn of the admission from a read instead of the answer.
+                // The process may learn of the admission from a read instead of the answer.
                 let opened_at = known.opened_at;
                 checker.losses.answered(opened_at);
                 checker.hold(was_reserved, || {

@@ -40,7 +40,7 @@ pub(super) struct CallModel {
     /// No live process had seen it then, except maybe in the team's own scope.
     pub(super) is_unseen: bool,
     pub(super) is_seen_in_team_only: bool,
-    /// It was stored as dispatched at some time.
+    /// Stored as dispatched at some time.
     pub(super) was_dispatched: bool,
     /// The caller got the answer that it is admitted, or that it is refused.
     pub(super) answered_admitted: bool,
@@ -53,9 +53,9 @@ pub(super) struct CallModel {
     /// The charge in the answer to its settlement.
     pub(super) answered_charge: Option<u64>,
     pub(super) row: Option<Row>,
-    /// Its earlier rows: each was lost, or written while another was lost.
+    /// The earlier rows: each was lost, or written while another was lost.
     rows_before: Vec<Row>,
-    /// Its process was away when it was swept, and may have sent it in the lost history.
+    /// Swept while its process was away, which may have sent it in the lost history.
     pub(super) may_be_sent: bool,
 }
 

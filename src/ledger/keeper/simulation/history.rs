@@ -92,7 +92,7 @@ pub(super) struct History {
     pub(super) processes: Vec<Option<Arc<Process>>>,
     /// Paused processes.
     pub(super) paused: Vec<bool>,
-    /// Their tasks that could be polled.
+    /// Tasks of the processes that could be polled.
     pub(super) standing: Vec<u64>,
     begun: u64,
     lives: u64,

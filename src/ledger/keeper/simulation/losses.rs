@@ -33,7 +33,7 @@ pub(super) enum Certainty {
 pub(super) struct LiveProcesses {
     /// Incarnations of the live processes.
     pub(super) alive: Vec<u64>,
-    /// For each of them, the last number of each epoch at which it has seen the team's own scope.
+    /// The last number of each epoch at which each process has seen the team's own scope.
     pub(super) seen: Vec<BTreeMap<u64, u64>>,
 }
 
@@ -76,7 +76,7 @@ pub(super) struct Losses {
     pub(super) is_planted: bool,
     /// Written revisions whose writers have no answer yet.
     pub(super) unanswered: BTreeSet<Revision>,
-    /// Those of them that were lost.
+    /// Doubtful changes that were lost.
     pub(super) doubtful: BTreeSet<Revision>,
     /// A live process has yet to restore something.
     pub(super) somebody_is_left: bool,

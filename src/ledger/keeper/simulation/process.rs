@@ -42,7 +42,7 @@ pub(super) struct Process {
     pub(super) releasing: AtomicBool,
     /// Number of steps named by this incarnation.
     names: AtomicU64,
-    /// For each team, the server that it trusts; 0: none.
+    /// The server that it trusts for each team; 0: none.
     believed: Vec<AtomicU64>,
     /// The number of the server to which its connection leads.
     replication_id: AtomicU64,

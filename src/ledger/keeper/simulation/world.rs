@@ -66,11 +66,11 @@ pub(super) struct WrongBy {
 
 /// The world.
 pub(super) struct World {
-    /// In microseconds of Unix time.
+    /// The time, in microseconds of Unix time.
     pub(super) now: i64,
     pub(super) scenario: Scenario,
     pub(super) network: Network,
-    /// For each team, the keeper's records with their checker.
+    /// The keeper's records of each team, with their checker.
     pub(super) stores: Vec<Store>,
     /// Number of the keeper's server; each promotion makes a new one.
     pub(super) server: u64,

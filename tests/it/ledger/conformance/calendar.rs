@@ -204,7 +204,7 @@ fn call_at_an_edge() -> Call {
         .level(key("k7Qp2mZr9aBc"), [limit(LimitKind::RequestsPerMonth, 4)])
 }
 
-/// On all levels.
+/// The calls are settled there on all levels.
 pub(crate) async fn calls_across_window_edges_are_settled_where_they_began<B: Bench>() {
     let second = Duration::from_secs(1);
     for (edge, before, after) in EDGES {

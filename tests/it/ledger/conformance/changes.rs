@@ -17,7 +17,7 @@ const WINDOWS: [LimitKind; 5] = [
     LimitKind::CreditsTotal,
 ];
 
-/// As much as so many calls take from a limit of this kind.
+/// The amount that so many calls take from a limit of this kind.
 fn worth(kind: LimitKind, calls: u64) -> u64 {
     match kind.shape() {
         Shape::Window(_, Unit::Credits) => calls * PRICE,

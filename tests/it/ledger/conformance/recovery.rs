@@ -57,7 +57,7 @@ pub(crate) async fn what_a_sweep_charges_is_told_model_by_model_once<B: Bench>()
         fixture.admit(call).await;
     }
     fixture.pass(TTL);
-    // By an admission on its way, and by sweeps.
+    // Swept by an admission on its way, and by sweeps.
     fixture.admit(&flux.clone().user("cy", [])).await;
     for call in [&flux, &growth, &flux] {
         fixture.sweep(call).await;
@@ -190,7 +190,7 @@ pub(crate) async fn dispatching_twice_is_dispatching_once<B: Bench>() {
     assert_eq!(fixture.counted(&call(), LimitKind::RequestsPerDay).await, (2, 0));
 }
 
-/// It counts as a request.
+/// The call counts as a request.
 pub(crate) async fn an_abandoned_call_that_was_turned_back_costs_nothing<B: Bench>() {
     let fixture = Fixture::<B>::open().await;
     let other = fixture.bench.handle().await;

@@ -180,7 +180,7 @@ pub(crate) async fn the_newest_rows_stay_when_there_are_too_many<B: Bench>() {
     );
 }
 
-/// So many calls that the upstream refused.
+/// Makes this many calls that the upstream refused.
 async fn refuse_often<B: Bench>(fixture: &Fixture<B>, times: u64) {
     let calls = (0..times).map(|_| async {
         let id = fixture.admit(&call()).await;

@@ -174,7 +174,7 @@ pub(crate) async fn a_prepaid_budget_crosses_again_once_it_was_topped_up<B: Benc
         fixture.ledger.top_up(&call().team, top_up).await.unwrap();
         for number in 1..=calls {
             fixture.pay(&prepaid).await;
-            // Of 5 the fourth, of 10 the eighth.
+            // The threshold is reached by the fourth call of 5, by the eighth of 10.
             assert_eq!(crossings(&fixture).len(), usize::from(number == 3), "{id} {number}");
         }
     }

@@ -90,7 +90,8 @@ pub(crate) async fn what_teams_have_spent_is_shown_by_period<B: Bench>() {
     assert_eq!(shown(&metrics, "team_spent_credits"), <[String; 0]>::default());
 
     fixture.pay(&own).await;
-    // Still October in Berlin, and November there although October in London.
+    // The first moment is in October in Berlin; the second in November there, and in October in
+    // London.
     for time in ["2026-10-31T22:59:59Z", "2026-10-31T23:00:00Z", "2026-11-21T12:00:00Z"] {
         fixture.set(time);
         fixture.pay(&own).await;

@@ -123,7 +123,7 @@ pub(crate) async fn an_ended_call_stays_ended_while_its_answer_is_read<B: Bench>
     }
 }
 
-/// In silence they are swept.
+/// Answers that are not renewed are swept.
 pub(crate) async fn unread_answers_keep_slots_while_renewed<B: Bench>() {
     let fixture = Fixture::<B>::open().await;
     let other = fixture.bench.handle().await;

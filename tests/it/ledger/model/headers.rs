@@ -158,7 +158,7 @@ impl World {
         self.compare_credits(admission, &headers, &format!("{limits:?}"));
     }
 
-    /// As many calls pass now as the headers say, and no more.
+    /// Checks that as many calls pass now as the headers say, and no more.
     fn compare_count(&self, admission: &Admission, headers: &HeaderMap, why: &str) {
         let remaining = headers
             .get("x-ratelimit-remaining")

@@ -36,7 +36,7 @@ pub(crate) struct Call {
     month: String,
     deadline: Timestamp,
     row: Option<Row>,
-    /// It has ended, and its answer is being read.
+    /// Has ended, and its answer is being read.
     is_unread: bool,
 }
 
@@ -45,13 +45,13 @@ pub(crate) struct Model {
     ttl: Duration,
     on_unknown: OnUnknown,
     calls: Vec<Call>,
-    /// In the order in which they ended.
+    /// Rows in the order in which the calls ended.
     ended: Vec<Row>,
     /// How full, in tokens times the period's microseconds, and when that was.
     buckets: HashMap<(TeamId, Scope, LimitKind), (u128, Timestamp)>,
     top_ups: Vec<(TeamId, TopUp)>,
     forgets: bool,
-    /// From when on nothing that a user or a key counted matters any more.
+    /// The time from which nothing that a user or a key counted matters any more.
     until: HashMap<(TeamId, Scope), Timestamp>,
     /// How many of the first calls are forgotten of a user or a key.
     forgotten: HashMap<(TeamId, Scope), usize>,

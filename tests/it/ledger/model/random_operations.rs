@@ -46,12 +46,12 @@ enum Step {
     AdmitAgain(Index),
     Dispatch(Index),
     Recall(Index),
-    /// And whether its answer is still to be read.
+    /// Settles a call; the flag says whether its answer is still to be read.
     Settle(Index, Outcome, u64, bool),
     ReleaseSlots(Index),
     Renew(Vec<Index>),
     Pass(u64),
-    /// To the end of the day or month, so many microseconds later or earlier.
+    /// Moves the clock to the end of the day or month, this many microseconds later or earlier.
     ToEdge {
         month: bool,
         micros: i64,
@@ -67,7 +67,7 @@ enum Step {
         level: usize,
         kind: LimitKind,
     },
-    /// Of one of the teams' scopes, under one of a few ids.
+    /// Tops up one of the teams' scopes, under one of a few ids.
     TopUp {
         team: usize,
         scope: Index,
@@ -354,7 +354,7 @@ impl<B: Bench> Life<B> {
     fn scaled(&self, kind: LimitKind, max: u64, burst: u64, shadow: bool) -> Limit {
         match kind.shape() {
             Shape::Bucket(_) => Limit { burst, shadow, ..Limit::new(kind, max) },
-            // Its threshold changes nothing else.
+            // The threshold changes nothing else.
             Shape::Window(_, Unit::Credits) => Limit {
                 shadow,
                 soft: Share::from_millionths(burst * 200_000),

@@ -29,7 +29,7 @@ async fn an_admission_given_up_reserves_nothing_when_it_arrives_late() {
         let (server, clock) = (RedisServer::start().await, Clock::moved(moment(MORNING)));
         let proxy = Proxy::start(server.port()).await;
         let url = format!("redis://127.0.0.1:{}", proxy.port());
-        // There time stands still: it is not for its age that what comes late is turned away.
+        // The clock stands still, so that a late admission is not turned away for its age.
         let settings = patient(&server).at(Topology::Single { url }).within(BRIEF).told_by(&clock);
         let ledger = handle(settings);
         let verdict = ledger.admit(call().admission(ReservationId::new())).await.unwrap();
@@ -41,7 +41,8 @@ async fn an_admission_given_up_reserves_nothing_when_it_arrives_late() {
         ledger.admit(call().admission(ReservationId::new())).await.unwrap_err();
         let late = proxy.kept();
         if gives_up {
-            // Else it may pass the proxy now, and would move the revision itself.
+            // Cut, because the admission may pass the proxy now, and would move the revision
+            // itself.
             proxy.cut();
             proxy.set(Fault::None);
             wait_until("it is kept from being made", async || revision().await != before).await;

@@ -1,4 +1,4 @@
-//! Which time a process uses, and for how long it trusts its cached records.
+//! Tests which time a process uses, and for how long it trusts its cached records.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -114,7 +114,7 @@ async fn settled_at_half_time(replicas: usize) -> Vec<usize> {
     at_half_time.get().unwrap().clone()
 }
 
-/// With two thousand calls at once.
+/// The replicas make two thousand calls at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_and_four_replicas_refuse_and_starve_no_call() {
     for replicas in [2, 4] {

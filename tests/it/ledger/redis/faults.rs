@@ -74,7 +74,7 @@ async fn a_server_out_of_memory_admits_nothing_and_still_settles() {
     admit(&ledger, &call()).await.unwrap();
 }
 
-/// And then at once.
+/// Later calls see the outage at once.
 #[tokio::test]
 async fn a_frozen_server_is_an_outage_within_the_deadline() {
     let server = RedisServer::start().await;
@@ -104,7 +104,7 @@ async fn a_frozen_server_is_an_outage_within_the_deadline() {
         .await;
 }
 
-/// It may be repeated.
+/// The admission may be repeated.
 #[tokio::test]
 async fn an_admission_whose_answer_is_lost_is_released() {
     for fault in [Fault::SwallowAnswers, Fault::CutBeforeAnswer] {
@@ -123,7 +123,7 @@ async fn an_admission_whose_answer_is_lost_is_released() {
         let outage = ledger.admit(call.admission(id)).await.unwrap_err();
         assert!(matches!(outage, Outage::TimedOut | Outage::Unreachable(_)), "{outage:?}");
         proxy.set(Fault::None);
-        // Its row says that it was reserved all the same.
+        // The row says that the call was reserved all the same.
         wait_until("it is released", || async {
             let rows = direct.rows(&call.team, 0, 10).await.unwrap().rows;
             rows.iter().map(|row| (row.id, row.outcome)).collect::<Vec<_>>()

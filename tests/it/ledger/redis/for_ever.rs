@@ -16,7 +16,7 @@ use crate::ledger::conformance::harness::{
 use crate::support::redis::RedisServer;
 use crate::support::stored::Reached as _;
 
-/// Of the store itself: which teams it has had, and since when it is known.
+/// Keys of the store itself: which teams it has had, and since when it is known.
 const OF_THE_STORE: [&str; 2] = ["mg1:teams", "mg1:{mg1:teams}:reigns"];
 
 async fn keys(server: &RedisServer) -> Vec<String> {
@@ -111,7 +111,7 @@ async fn only_prepaid_budgets_and_the_team_list_never_expire() {
 async fn a_key_that_was_permanent_for_a_while_still_expires() {
     let kept = Kept::start().await;
     kept.pay(&call()).await;
-    // For a while nothing of the user is to be forgotten.
+    // Pays, so that nothing of the user is to be forgotten for a while.
     kept.pay(&call().user("ana", [limit(LimitKind::CreditsTotal, 9 * PRICE)])).await;
     kept.pay(&call()).await;
     assert_eq!(lasting(&kept.server).await, OF_THE_STORE);

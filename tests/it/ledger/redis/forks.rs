@@ -114,7 +114,7 @@ async fn fork_with_one_that_waits() -> (Fork, ReservationId) {
     (fork, waits)
 }
 
-/// It was sent in what the copy lacks, and its replica is away.
+/// The call was sent in what the copy lacks, and its replica is away.
 #[tokio::test]
 async fn a_call_that_a_promoted_copy_shows_unsent_is_charged() {
     let (fork, id) = fork_with_one_that_waits().await;
@@ -142,7 +142,7 @@ async fn a_waiting_call_is_released_after_a_promotion() {
         }
         fork.lead_both();
         let one = &fork.replicas[0];
-        // Its next operation finds the copy.
+        // The replica's next operation finds the copy.
         wait_until("it is with the copy", || async { admit(one, &call).await.is_ok() }).await;
         one.renew(&call.team, &[id]).await.unwrap();
         let open = newcomer.open_call(&call.team, id).await.unwrap().unwrap();

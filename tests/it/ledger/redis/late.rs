@@ -54,14 +54,14 @@ async fn calls_swept_before_their_replica_returns_are_charged_once() {
     assert_eq!(counted(&one, &call).await, [(3, 0), (3 * PRICE, 0)], "it goes on as before");
 }
 
-/// With its rows, though another has seen it.
+/// The rows come back too, though another replica has seen the spending.
 #[tokio::test]
 async fn a_late_replicas_spending_comes_back_once() {
     let (world, call) = (World::start().await, budgeted());
     let [one, late] = replicas(&world).await;
     let mut paid = vec![pay(&late, &call).await, pay(&late, &call).await];
     assert_eq!(counted(&one, &call).await, [(2, 0), (2 * PRICE, 0)]);
-    // And one that nobody else has seen.
+    // Pays once more, which nobody else has seen.
     paid.push(pay(&late, &call).await);
     lose(&world, &one).await;
     assert_eq!(counted(&one, &call).await, [(2, 0), (2 * PRICE, 0)]);
@@ -126,7 +126,7 @@ async fn a_late_replica_closes_a_team_begun_anew_unknowingly() {
     let (world, call) = (World::start().await, budgeted());
     let [one, late] = replicas(&world).await;
     let running = admit(&late, &call).await.unwrap().unwrap();
-    // Of that the other has seen nothing: the team seems new to it.
+    // The other has seen nothing of that: the team seems new to it.
     lose(&world, &one).await;
     let mut paid = Vec::new();
     for _ in 0..9 {

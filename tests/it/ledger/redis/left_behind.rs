@@ -19,7 +19,7 @@ pub(super) fn ten() -> Call {
     budgeted().user("ana", [limit(LimitKind::CreditsTotal, 10 * PRICE)])
 }
 
-/// So many calls that were spent and reserved, by all of its limits.
+/// The counts of all limits after this many calls were spent and reserved.
 pub(super) fn counts(spent: u64, reserved: u64) -> Vec<(u64, u64)> {
     let credits = (spent * PRICE, reserved * PRICE);
     vec![(spent, reserved), credits, credits]
@@ -63,7 +63,7 @@ async fn rows(ledger: &Arc<dyn Ledger>) -> BTreeMap<ReservationId, Row> {
     by_id
 }
 
-/// They become unknown when their time is over.
+/// The holds become unknown when their time is over.
 #[tokio::test]
 async fn a_dead_replicas_holds_outlive_a_flush() {
     let (world, call) = (World::start().await, ten());
@@ -115,7 +115,7 @@ async fn an_unclaimed_hold_lasts_until_its_deadline() {
     assert_eq!(counted(&world.replica(), &call).await, counts(1, 0));
 }
 
-/// They become unknown when their time is over.
+/// The holds become unknown when their time is over.
 #[tokio::test]
 async fn a_dead_replicas_holds_outlive_an_older_copy() {
     let (world, call) = (World::start().await, ten());
@@ -140,7 +140,7 @@ async fn a_dead_replicas_holds_outlive_an_older_copy() {
     assert_eq!(unknown.count(), 2);
 }
 
-/// It ended since the older copy was made.
+/// The call ended since the older copy was made.
 #[tokio::test]
 async fn a_call_seen_to_end_is_charged_once() {
     let (world, call) = (World::start().await, ten());
@@ -161,7 +161,7 @@ async fn a_call_seen_to_end_is_charged_once() {
     );
 }
 
-/// It may have been sent since.
+/// The call may have been sent since.
 #[tokio::test]
 async fn a_call_that_waits_in_an_older_copy_becomes_unknown() {
     let (world, call) = (World::start().await, ten());

@@ -126,7 +126,7 @@ impl Parted {
     }
 }
 
-/// By whichever operation needs it first.
+/// Missing state is noticed by whichever operation needs it first.
 #[tokio::test]
 async fn missing_state_is_noticed_and_no_budget_is_fresh() {
     let all = [
@@ -192,7 +192,7 @@ async fn a_list_that_regrew_shorter_is_noticed() {
         let running = admit(&one, &call).await.unwrap().unwrap();
         counted(&other, &call).await;
         world.server.run(&["DEL", &stored::key("design", gone)]).await;
-        // Of the replicas none has looked there, and one more call adds to the list.
+        // No replica has looked there, and one more call adds to the list.
         pay(&other, &call).await;
         let opened = admit(&other, &call).await.unwrap().unwrap();
         let _: Result<_, Outage> = one.sweep(&call.team).await;
@@ -260,7 +260,7 @@ async fn rows_and_usage_whose_time_was_over_are_no_loss() {
     let ledger = observed(Settings { retention, ..world.settings() }, seen.clone());
     pay(&ledger, &call).await;
     world.pass(two_days * 2);
-    // As Redis does it then.
+    // Removes what Redis removes then.
     for gone in ["rows", USAGE] {
         world.server.run(&["DEL", &stored::key("design", gone)]).await;
     }

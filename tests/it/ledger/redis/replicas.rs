@@ -16,7 +16,7 @@ use super::{handle, handle_with_clock, patient};
 use crate::ledger::conformance::harness::{PRICE, call, credits, limit, settlement};
 use crate::support::redis::RedisServer;
 
-/// On two replicas.
+/// The admissions are made on two replicas.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_2000_parallel_admissions_exactly_500_fit_the_budget() {
     let server = RedisServer::start().await;

@@ -73,7 +73,7 @@ async fn a_users_counts_last_until_their_month_ends_everywhere() {
     let call = call().level(key("k7Qp2mZr9aBc"), []);
     let running = kept.admit(&call).await;
     for scope in ["user:ana", "key:k7Qp2mZr9aBc"] {
-        // It is the 22nd of November.
+        // Today is the 22nd of November.
         let days = kept.days(scope).await;
         assert!((8 + 2..8 + 10).contains(&days), "{scope}: {days}");
     }

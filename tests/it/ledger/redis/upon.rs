@@ -16,7 +16,7 @@ async fn a_call_sent_since_the_older_copy_is_charged() {
     let id = left_behind::open(&dead, &call.clone().waiting()).await;
     let copy = Copy::of(&world.server).await;
     assert!(dead.dispatch(&call.team, id).await.unwrap());
-    // That something was marked it sees, though not what.
+    // The survivor sees that something was marked, but not what.
     assert_eq!(counted(&survivor, &call).await, left_behind::counts(0, 1));
     drop(dead);
     left_behind::lose(&world, Some(&copy), &survivor).await;

@@ -27,7 +27,7 @@ use crate::ledger::model::Model;
 
 const TEAMS: usize = 50;
 const USERS: usize = 4;
-/// Of each user.
+/// Keys of each user.
 const KEYS: usize = 2;
 /// How many calls come at once.
 const CALLS: usize = 10_000;
@@ -85,7 +85,7 @@ const fn team_of(call: usize) -> usize {
     call % TEAMS
 }
 
-/// Which key of the team's a call comes with; two keys are one user's.
+/// The key that a call comes with; two keys are one user's.
 const fn key_of(call: usize) -> usize {
     call / TEAMS % (USERS * KEYS)
 }

@@ -60,7 +60,7 @@ fn start(test: &str, part: &str) -> Child {
         .unwrap()
 }
 
-/// Has the processes begin when all are ready, and hears what became of their calls.
+/// Lets the processes begin when all are ready, and collects what became of their calls.
 fn answers(parts: Vec<Child>) -> Answers {
     let ready = |mut part: Child| {
         let mut lines = BufReader::new(part.stdout.take().unwrap()).lines().map(Result::unwrap);
@@ -105,7 +105,7 @@ async fn take_part(part: &str) {
     say(&answers);
 }
 
-/// On lines of its own, whatever the test harness says beside it.
+/// Prints on lines of its own, whatever the test harness prints beside it.
 fn say(text: &str) {
     std::io::stdout().lock().write_all(format!("\n{text}\n").as_bytes()).unwrap();
 }

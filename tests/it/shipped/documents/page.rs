@@ -99,7 +99,7 @@ impl Page {
     }
 }
 
-/// As GitHub makes it: lower case, no punctuation, spaces become hyphens.
+/// The anchor that GitHub makes: lower case, no punctuation, hyphens for spaces.
 fn anchor(heading: &str) -> String {
     let kept = heading
         .chars()

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::redis::RedisServer;
 
-/// Behind a team's prefix, the keys that live as long as the team.
+/// Keys that live as long as the team, without the team's prefix.
 pub(crate) const AS_LONG_AS_THE_TEAM: [&str; 3] = ["state", "due", "ends"];
 /// Likewise, keys that a call of user `ana` touches whenever it is admitted or settled.
 pub(crate) const TOUCHED: [&str; 2] = ["state", "due"];
@@ -77,7 +77,7 @@ pub(crate) async fn window(
     serde_json::from_value(place(&mut record, window).take()).unwrap()
 }
 
-/// Has a window of the team count something else, as if the calls had been made.
+/// Sets what a window of the team counts, as if the calls had been made.
 pub(crate) async fn set_window(server: &RedisServer, team: &str, window: &str, counts: [u64; 4]) {
     let mut record = record(server, team, "team").await.unwrap();
     *place(&mut record, window) = counts.to_vec().into();
@@ -87,7 +87,8 @@ pub(crate) async fn set_window(server: &RedisServer, team: &str, window: &str, c
     server.run(&["HSET", &state(team), "r", &next, &field("team"), &record.to_string()]).await;
 }
 
-/// For how many seconds from now on a scope is kept; -1: for ever, -2: nothing is kept of it.
+/// The number of seconds for which a scope is kept from now on; -1: for ever, -2: nothing is kept
+/// of it.
 pub(crate) async fn is_kept_for(
     server: &RedisServer,
     team: &str,

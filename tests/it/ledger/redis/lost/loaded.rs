@@ -22,7 +22,7 @@ struct Load {
     seen: Arc<Seen>,
     call: Call,
     budget: u64,
-    /// Which of the replicas look after all teams, as they do in gateways.
+    /// The replicas that look after all teams, as they do in gateways.
     go_round: &'static [usize],
 }
 
@@ -103,7 +103,7 @@ async fn a_store_flushed_under_load_exceeds_no_budget() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flush_under_a_teams_first_calls_exceeds_no_budget() {
-    // Only one of them has had work for the team when its store is emptied; the other has its first
+    // One replica has had work for the team when its store is emptied; the other has its first
     // then.
     Load::on(40, &[0]).await.goes_on(100, 10, |number| usize::from(number >= 30), &[30]).await;
 }

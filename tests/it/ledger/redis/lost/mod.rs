@@ -71,7 +71,7 @@ async fn a_promoted_replica_gets_the_writes_it_lacked() {
     );
     wait_until("the replica has them", || async { stored::open(&copy, "design").await == 2 }).await;
     copy.run(&["REPLICAOF", "NO", "ONE"]).await;
-    // Of what follows the replica knows nothing.
+    // The replica knows nothing of what follows.
     assert_eq!(settle(&ledger, &call, ends).await, Ok(Settled::Now(credits(PRICE))));
     paid.extend([ends, pay(&ledger, &call).await]);
     let begun = admit(&ledger, &call).await.unwrap().unwrap();
@@ -150,7 +150,7 @@ async fn a_replica_that_comes_late_still_restores_its_calls() {
     );
 }
 
-/// By a replica that knows what was there before.
+/// The store is closed again by a replica that knows what was there before.
 #[tokio::test]
 async fn a_store_accepted_too_early_is_closed_again() {
     let (world, call) = (World::start().await, budgeted());
@@ -171,7 +171,7 @@ async fn a_store_accepted_too_early_is_closed_again() {
     );
 }
 
-/// Not even to a fresh replica.
+/// The team is not new to a fresh replica either.
 #[tokio::test]
 async fn a_team_gone_from_the_store_is_never_new() {
     let (world, call) = (World::start().await, budgeted());

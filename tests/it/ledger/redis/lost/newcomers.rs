@@ -50,7 +50,7 @@ async fn a_brand_new_store_is_believed_after_a_wait() {
     assert!(one.closed().is_empty() && other.closed().is_empty());
 }
 
-/// To a replica that never looked.
+/// A newcomer is a replica that never looked into the store.
 #[tokio::test]
 async fn a_flush_gives_no_fresh_budget_to_a_newcomer() {
     for has_worked in [false, true] {
@@ -124,7 +124,7 @@ async fn a_newcomer_does_not_believe_an_older_copy() {
     assert_eq!(counted(&newcomer, &call).await, [(10, 0), (10 * PRICE, 0)]);
 }
 
-/// Even if it was primary before.
+/// The replica is not believed even if it was primary before.
 #[tokio::test]
 async fn a_newcomer_does_not_believe_a_promoted_replica() {
     let (world, call) = (World::start().await, budgeted());
@@ -147,7 +147,7 @@ async fn a_newcomer_does_not_believe_a_promoted_replica() {
         [(1, 0), (PRICE, 0)],
         "nobody has restored anything else"
     );
-    // And back again: the same process is primary a second time.
+    // Goes back: the same process is primary a second time.
     world.server.run(&["REPLICAOF", "127.0.0.1", &copy.port().to_string()]).await;
     wait_until("it is in step", || async {
         let info: String = world.server.ask(&["INFO", "replication"]).await.unwrap();

@@ -23,7 +23,7 @@ async fn top_up(ledger: &Arc<dyn Ledger>, scope: Scope, id: &str, calls: u64) ->
     ledger.top_up(&call().team, top_up).await.unwrap()
 }
 
-/// For how many calls the team and its user were topped up.
+/// The numbers of calls for which the team and its user were topped up.
 async fn topped_up(ledger: &Arc<dyn Ledger>) -> [u64; 2] {
     let statuses = snapshot(ledger, &prepaid()).await.unwrap().statuses;
     [statuses[0].topped_up / PRICE, statuses[1].topped_up / PRICE]

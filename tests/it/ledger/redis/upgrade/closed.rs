@@ -76,7 +76,7 @@ async fn it_opens_after_a_wait_with_nothing_seen_missing() {
         LimitKind::RequestsPerHour,
     ];
     let team = call().zone(ZONE).limits(kinds.map(|kind| limit(kind, 1_000)));
-    // In the order of the kinds: requests, then credits. The bucket has leaked a thousand an hour.
+    // Ordered by kind: requests, then credits. The bucket has leaked a thousand an hour.
     let expected = [
         (2, 0),
         (9, 3),

@@ -18,13 +18,13 @@ use tokio_util::sync::CancellationToken;
 use super::faults::Then;
 
 /// The socket, with the bytes that were read to detect the protocol.
-pub(super) struct Wire {
+pub(super) struct Connection {
     stream: Arc<TcpStream>,
     ahead: Bytes,
 }
 
 /// A request's handle on its connection. It does not keep the socket open.
-pub(super) struct Line {
+pub(super) struct ConnectionHandle {
     /// Connections are counted from 1.
     pub(super) number: u64,
     stream: Weak<TcpStream>,
@@ -34,16 +34,16 @@ pub(super) struct Line {
     pub(super) finish: CancellationToken,
 }
 
-impl Wire {
-    pub(super) fn new(stream: TcpStream, number: u64) -> (Self, Arc<Line>) {
+impl Connection {
+    pub(super) fn new(stream: TcpStream, number: u64) -> (Self, Arc<ConnectionHandle>) {
         let stream = Arc::new(stream);
-        let line = Line {
+        let handle = ConnectionHandle {
             number,
             stream: Arc::downgrade(&stream),
             cut: CancellationToken::new(),
             finish: CancellationToken::new(),
         };
-        (Self { stream, ahead: Bytes::new() }, Arc::new(line))
+        (Self { stream, ahead: Bytes::new() }, Arc::new(handle))
     }
 
     /// Whether the caller speaks HTTP/2 from the first byte (RFC 9113, section 3.3): no HTTP/1
@@ -64,11 +64,11 @@ impl Wire {
     }
 }
 
-impl Line {
+impl ConnectionHandle {
     /// Ends the connection at once, with unsent data.
     pub(super) fn end(&self, then: Then) {
         match then {
-            // With a linger time of zero, closing the socket sends RST instead of FIN and drops
+            // A linger time of zero makes closing the socket send RST instead of FIN and drop
             // unsent data: the caller sees "connection reset by peer".
             Then::Reset => {
                 if let Some(stream) = self.stream.upgrade() {
@@ -98,7 +98,7 @@ impl Line {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -123,7 +123,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl Wire {
+impl Connection {
     fn poll_send(
         &self,
         context: &mut Context<'_>,
@@ -139,7 +139,7 @@ impl Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for Connection {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -182,12 +182,15 @@ pub(super) enum Piece {
 /// Body of an answer.
 pub(super) enum Content {
     Whole(Bytes),
-    Pieces { left: VecDeque<Piece>, pause: Option<Pin<Box<Sleep>>>, line: Arc<Line> },
+    Pieces { left: VecDeque<Piece>, pause: Option<Pin<Box<Sleep>>>, handle: Arc<ConnectionHandle> },
 }
 
 impl Content {
-    pub(super) fn pieces(pieces: impl IntoIterator<Item = Piece>, line: &Arc<Line>) -> Self {
-        Self::Pieces { left: pieces.into_iter().collect(), pause: None, line: Arc::clone(line) }
+    pub(super) fn pieces(
+        pieces: impl IntoIterator<Item = Piece>,
+        handle: &Arc<ConnectionHandle>,
+    ) -> Self {
+        Self::Pieces { left: pieces.into_iter().collect(), pause: None, handle: Arc::clone(handle) }
     }
 }
 
@@ -199,10 +202,10 @@ impl Body for Content {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let (left, pause, line) = match &mut *self {
+        let (left, pause, handle) = match &mut *self {
             Self::Whole(bytes) if bytes.is_empty() => return Poll::Ready(None),
             Self::Whole(bytes) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Pieces { left, pause, line } => (left, pause, line),
+            Self::Pieces { left, pause, handle } => (left, pause, handle),
         };
         loop {
             if let Some(sleep) = pause {
@@ -213,9 +216,9 @@ impl Body for Content {
                 None => return Poll::Ready(None),
                 Some(Piece::Data(bytes)) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 Some(Piece::Pause(length)) => *pause = Some(Box::pin(sleep(length))),
-                Some(Piece::LastAnswer) => line.finish.cancel(),
+                Some(Piece::LastAnswer) => handle.finish.cancel(),
                 Some(Piece::End(then)) => {
-                    line.end(then);
+                    handle.end(then);
                     // The driver drops this body with the connection, so nothing must be woken.
                     return Poll::Pending;
                 }

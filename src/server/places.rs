@@ -31,9 +31,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Places of all connections. Clones share state.
 #[derive(Clone)]
-pub(super) struct Room(Arc<Places>);
+pub(super) struct Places(Arc<Shared>);
 
-struct Places {
+struct Shared {
     free: Arc<Semaphore>,
     taken: Mutex<HashMap<u64, Arc<Calls>>>,
     next: AtomicU64,
@@ -45,15 +45,15 @@ struct Places {
 
 /// Place of one connection, until it is dropped.
 pub(super) struct Place {
-    room: Room,
+    places: Places,
     number: u64,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Room {
+impl Places {
     pub(super) fn new(connections_max: usize, observer: Arc<dyn Observer>) -> Self {
         observer.may_be_open(connections_max);
-        Self(Arc::new(Places {
+        Self(Arc::new(Shared {
             free: Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS))),
             taken: Mutex::default(),
             next: AtomicU64::new(0),
@@ -73,7 +73,7 @@ impl Room {
         let number = self.0.next.fetch_add(1, Relaxed);
         self.taken().insert(number, calls);
         self.0.observer.opened();
-        Place { room: self.clone(), number, _permit: permit }
+        Place { places: self.clone(), number, _permit: permit }
     }
 
     async fn make_room(&self) -> OwnedSemaphorePermit {
@@ -144,12 +144,12 @@ impl Room {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.room.taken().remove(&self.number);
-        self.room.0.observer.closed();
+        self.places.taken().remove(&self.number);
+        self.places.0.observer.closed();
     }
 }
 
-impl fmt::Debug for Room {
+impl fmt::Debug for Places {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "room for {} more connections", self.0.free.available_permits())
     }
@@ -168,35 +168,35 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_newcomer_takes_the_longest_idle_connections_place() {
-        let room = Room::new(3, Arc::new(Unobserved));
+        let places = Places::new(3, Arc::new(Unobserved));
         let (busy, longest, shorter) = (calls(), calls(), calls());
         let call = busy.begin();
-        let _busy = room.enter(Arc::clone(&busy)).await;
-        let longest_place = room.enter(Arc::clone(&longest)).await;
-        let _shorter = room.enter(Arc::clone(&shorter)).await;
+        let _busy = places.enter(Arc::clone(&busy)).await;
+        let longest_place = places.enter(Arc::clone(&longest)).await;
+        let _shorter = places.enter(Arc::clone(&shorter)).await;
         tokio::time::advance(IDLE_MIN).await;
         shorter.moved();
         let goes = async {
             longest.asked_to_go().await;
             drop(longest_place);
         };
-        let (_place, ()) = tokio::join!(room.enter(calls()), goes);
+        let (_place, ()) = tokio::join!(places.enter(calls()), goes);
         assert!(busy.idle_since().is_none() && shorter.idle_since().is_some());
         drop(call);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_recently_used_connection_keeps_its_place_until_idle() {
-        let room = Room::new(1, Arc::new(Unobserved));
+        let places = Places::new(1, Arc::new(Unobserved));
         let recent = calls();
-        let place = room.enter(Arc::clone(&recent)).await;
+        let place = places.enter(Arc::clone(&recent)).await;
         recent.moved();
         let began = Instant::now();
         let goes = async {
             recent.asked_to_go().await;
             drop(place);
         };
-        let (_place, ()) = tokio::join!(room.enter(calls()), goes);
+        let (_place, ()) = tokio::join!(places.enter(calls()), goes);
         assert!(began.elapsed() >= IDLE_MIN);
     }
 }

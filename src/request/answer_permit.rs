@@ -19,7 +19,7 @@ use crate::model::ModelId;
 
 /// Memory for one answer, shared by the call that claimed it and the answer it becomes.
 #[derive(Debug)]
-pub struct Room {
+pub struct AnswerPermit {
     buffer: Arc<Inner>,
     share: Arc<Share>,
     /// The team's share of the pool, in KiB.
@@ -41,13 +41,14 @@ struct State {
 /// Permission to exceed the pool: the team's own, and one of the few in all.
 #[derive(Debug)]
 struct Overdraft {
-    lent: u64,
+    /// Taken beyond the pool, in KiB.
+    beyond: u64,
     _of_team: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
 
-impl Room {
-    /// Room that holds nothing yet.
+impl AnswerPermit {
+    /// A permit that holds no memory yet.
     pub(super) fn new(
         buffer: Arc<Inner>,
         share: Arc<Share>,
@@ -60,16 +61,16 @@ impl Room {
     /// Bytes that there is room for.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        let lent = self.state().overdraft.as_ref().map_or(0, |overdraft| overdraft.lent);
-        self.held.load(Ordering::Acquire).saturating_add(lent).saturating_mul(1024)
+        let beyond = self.state().overdraft.as_ref().map_or(0, |overdraft| overdraft.beyond);
+        self.held.load(Ordering::Acquire).saturating_add(beyond).saturating_mul(1024)
     }
 
     /// Takes memory for `bytes` if there is some, without waiting; returns whether it could.
     pub(super) fn grow(&self, bytes: u64) -> bool {
         let more = kib(bytes.saturating_sub(self.bytes()));
         if let Some(overdraft) = &mut self.state().overdraft {
-            overdraft.lent += more;
-            self.share.answers.lend(more);
+            overdraft.beyond += more;
+            self.share.answers.overdraw(more);
             return true;
         }
         let held = self.held.load(Ordering::Acquire);
@@ -114,10 +115,10 @@ impl Room {
     async fn overdraft(&self) -> Option<Overdraft> {
         let of_team = Arc::clone(&self.share.overdraft).acquire_owned().await.ok()?;
         let of_all = Arc::clone(&self.buffer.overdrafts).acquire_owned().await.ok()?;
-        Some(Overdraft { lent: 0, _of_team: of_team, _of_all: of_all })
+        Some(Overdraft { beyond: 0, _of_team: of_team, _of_all: of_all })
     }
 
-    /// Fits the room to an answer of this size: gives back what is too much, and the overdraft if
+    /// Fits the permit to an answer of this size: gives back what is too much, and the overdraft if
     /// the pool has room.
     pub fn settle(&self, bytes: usize) {
         if let Some(model) = &self.model {
@@ -133,14 +134,14 @@ impl Room {
     fn end_overdraft(&self, needed: u64) {
         let mut state = self.state();
         let Some(overdraft) = &state.overdraft else { return };
-        let (lent, held) = (overdraft.lent, self.held.load(Ordering::Acquire));
-        self.share.answers.end_lending(lent);
+        let (beyond, held) = (overdraft.beyond, self.held.load(Ordering::Acquire));
+        self.share.answers.end_overdraft(beyond);
         let more = needed.saturating_sub(held);
         if self.buffer.answers.take(&self.share.answers, self.own, held, more) {
             self.held.fetch_add(more, Ordering::AcqRel);
             state.overdraft = None;
         } else {
-            self.share.answers.lend(lent);
+            self.share.answers.overdraw(beyond);
         }
     }
 
@@ -156,23 +157,23 @@ impl Room {
     }
 }
 
-impl Drop for Room {
+impl Drop for AnswerPermit {
     fn drop(&mut self) {
         if let Some(overdraft) = self.state().overdraft.take() {
-            self.share.answers.end_lending(overdraft.lent);
+            self.share.answers.end_overdraft(overdraft.beyond);
         }
         self.buffer.give_back_answers(&self.share, self.held.load(Ordering::Acquire));
     }
 }
 
 /// An answer that waits for room: counted for its team, and timed.
-struct Waiting<'a>(&'a Room);
+struct Waiting<'a>(&'a AnswerPermit);
 
 impl<'a> Waiting<'a> {
-    fn of(room: &'a Room) -> Self {
-        room.share.waiting.fetch_add(1, Ordering::AcqRel);
-        room.state().waits_since = Some(Instant::now());
-        Self(room)
+    fn of(answer_permit: &'a AnswerPermit) -> Self {
+        answer_permit.share.waiting.fetch_add(1, Ordering::AcqRel);
+        answer_permit.state().waits_since = Some(Instant::now());
+        Self(answer_permit)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Stream of an HTTP/2 connection, lent to hyper. It comes back when hyper drops it, so that the
-//! socket can be drained before it is closed.
+//! Reclaims the stream of an HTTP/2 connection when hyper drops it, so that the socket can be
+//! drained before it is closed.
 //!
 //! A caller sends over HTTP/2 while it only reads (window updates, answers to pings), and a socket
 //! that is closed at once answers these with a reset.
@@ -11,22 +11,22 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream that goes to its [`Lender`] when it is dropped.
+/// A stream that goes to its [`Reclaimer`] when it is dropped.
 #[derive(Debug)]
-pub(super) struct Lent<T> {
+pub(super) struct Reclaimable<T> {
     /// Set until it is dropped.
     stream: Option<T>,
-    lender: Lender<T>,
+    reclaimer: Reclaimer<T>,
 }
 
-/// Receives the stream when it is given back.
+/// Receives the stream when hyper has dropped it.
 #[derive(Debug)]
-pub(super) struct Lender<T>(Arc<Mutex<Option<T>>>);
+pub(super) struct Reclaimer<T>(Arc<Mutex<Option<T>>>);
 
-impl<T> Lent<T> {
-    pub(super) fn new(stream: T) -> (Self, Lender<T>) {
+impl<T> Reclaimable<T> {
+    pub(super) fn new(stream: T) -> (Self, Reclaimer<T>) {
         let place = Arc::new(Mutex::new(None));
-        (Self { stream: Some(stream), lender: Lender(Arc::clone(&place)) }, Lender(place))
+        (Self { stream: Some(stream), reclaimer: Reclaimer(Arc::clone(&place)) }, Reclaimer(place))
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut T>>
@@ -37,20 +37,20 @@ impl<T> Lent<T> {
     }
 }
 
-impl<T> Lender<T> {
-    /// Takes the stream, once it is back.
+impl<T> Reclaimer<T> {
+    /// Takes the stream, once hyper has dropped it.
     pub(super) fn take(self) -> Option<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-impl<T> Drop for Lent<T> {
+impl<T> Drop for Reclaimable<T> {
     fn drop(&mut self) {
-        *self.lender.0.lock().unwrap_or_else(PoisonError::into_inner) = self.stream.take();
+        *self.reclaimer.0.lock().unwrap_or_else(PoisonError::into_inner) = self.stream.take();
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Lent<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for Reclaimable<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -60,7 +60,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Lent<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Lent<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Reclaimable<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
