@@ -9,13 +9,15 @@ from questions import fill, panels, variables
 
 HOUR = 3600
 NOW, RESET = 2 * HOUR, 3 * HOUR
-# One credit goes each second, and the windows end in an hour: how much each budget allows, and how much of it is gone.
+# One credit goes each second, and the windows end in an hour: how much each budget allows, and how
+# much of it is gone.
 BUDGETS = {
     "team:credits_per_month": (100_000, 300, RESET),
     "team:credits_per_day": (1_000, 400, RESET),
     "team:credits_total": (5_000, 1_000, None),
 }
-# The month's budget lasts; the day's does not, so that nothing of it is left; what is prepaid has no reset.
+# The month's budget lasts; the day's does not, so that nothing of it is left; what is prepaid has
+# no reset.
 TABLE = "Budgets in credits, and how long they last"
 EXPECTED = {
     (TABLE, "left"): [99_700, 600, 4_000],

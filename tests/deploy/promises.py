@@ -11,7 +11,8 @@ SECRETS = "/var/run/secrets/moongate"
 # Cluster speak to each other, is none of the gateway's.
 LEDGER = {"url": {6379}, "sentinel": {6379, 26379}, "cluster": {6379}}
 
-# What an idle gateway of 1,000 teams and 30 models shows at most, as src/telemetry/metrics/tests.rs holds it.
+# What an idle gateway of 1,000 teams and 30 models shows at most, as src/telemetry/metrics/tests.rs
+# holds it.
 SAMPLES = 60_000
 
 

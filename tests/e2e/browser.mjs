@@ -168,7 +168,10 @@ export class Visit {
     assert.deepEqual(told, [], `axe at ${where}`);
   }
 
-  /** Fails when a cell with nothing but a number stands elsewhere than at the right of its column; gives how many there are. */
+  /**
+   * Fails when a cell with nothing but a number stands elsewhere than at the right of its column;
+   * gives how many there are.
+   */
   async alignsNumbers(where) {
     const cells = await this.page.evaluate(() =>
       [...document.querySelectorAll("td")]

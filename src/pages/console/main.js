@@ -1,4 +1,4 @@
-// The console: which view is shown, what stands above every view, and what is asked before anything changes.
+// The console: choosing a view, notices above every view, and asking before changes.
 
 import { html, useEffect, useRef, useState } from "../shared/lib.js";
 import { start } from "../shared/app.js";
@@ -43,7 +43,7 @@ function plain(text) {
   }
 }
 
-/** What the address names: a view, a team, or a call that is looked for. */
+/** The view, team or call that the address names. */
 function place() {
   const name = location.hash.slice(1);
   const team = TEAM.exec(name)?.[1];
@@ -80,7 +80,7 @@ function Frame({ session, at, onSignOut, heading, children }) {
     </main>`;
 }
 
-/** Above every view: what is wrong, and what was just done. */
+/** Notices above every view: what is wrong, and what was just done. */
 function Above({ session, team }) {
   const closed = closedTeams(session);
   const failure = explains(session, session.failure) ? null : session.failure;
@@ -118,7 +118,7 @@ function Page({ session, onSignOut }) {
   }, []);
   useEffect(() => {
     document.title = `${at.title} · Moongate console`;
-    // In a narrow window the views stand in a row that scrolls.
+    // A narrow window shows the views in a row that scrolls.
     document.querySelector("nav [aria-current]").scrollIntoView({ block: "nearest" });
   }, [at.title]);
   const View = at.view === "team" ? Team : VIEWS[at.view][1];
@@ -132,7 +132,7 @@ function Page({ session, onSignOut }) {
   <//>`;
 }
 
-/** A token that the gateway knows begins a session. */
+/** Begins a session with a token that the gateway knows. */
 async function ask(token) {
   const api = operatorApi(token);
   const who = await api.get("admin/v1/whoami");

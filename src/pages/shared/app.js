@@ -1,13 +1,15 @@
-// What both pages begin with: signing in, by hand or by a link, and what is shown until then and afterwards.
+// The frame of both pages: signing in, by hand or by a link, and what is shown before and after.
 
 import { html, render, useEffect, useReducer, useState } from "./lib.js";
 import { Failure } from "./api.js";
 import { Loading } from "./elements.js";
 
-/** What a secret may be made of: it is sent in a header. */
+/** The characters of a secret, which is sent in a header. */
 const ONE_WORD = /^[\x21-\x7e]+$/;
 
-/** A secret in the fragment signs in, and is gone from the address before anything else happens. */
+/**
+ * Signs in with a secret from the fragment, and removes it from the address before anything else.
+ */
 function fromAddress(name) {
   const secret = new URLSearchParams(location.hash.slice(1)).get(name);
   if (secret !== null) history.replaceState(null, "", location.pathname + location.search);
@@ -44,7 +46,7 @@ function App({ page, linked }) {
   };
   useEffect(() => {
     if (linked) signIn(linked);
-    // A link that signs in may also be opened where the page is open already.
+    // Reads the fragment again: a link that signs in may be opened where the page is open already.
     const change = () => {
       const secret = fromAddress(page.secret);
       if (secret === null) return;
@@ -62,9 +64,10 @@ function App({ page, linked }) {
 }
 
 /**
- * Shows a page. `secret` is the secret's name in a link's fragment. `ask` takes a secret to the gateway: it throws a
- * Failure, or gives what begins the session and is told what to call when there is news. `endsSession` says why a
- * failure ends it, `unreadable` what is said of what can be no secret, `loads` what a link waits for.
+ * Shows a page. `secret` is the secret's name in a link's fragment. `ask` presents a secret to the
+ * gateway and gets a function to call on changes: it throws a Failure, or returns what begins the
+ * session. `endsSession` says why a failure ends it, `unreadable` is the message for a text that
+ * can be no secret, and `loads` names what a link waits for.
  */
 export function start(page) {
   const linked = fromAddress(page.secret);

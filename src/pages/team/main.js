@@ -1,4 +1,4 @@
-// The team page: which view is shown, and what every view stands on.
+// The team page: choosing a view, and the data that all views share.
 
 import { html, useEffect, useRef, useState } from "../shared/lib.js";
 import { Api } from "../shared/api.js";
@@ -75,7 +75,7 @@ function Page({ session, onSignOut }) {
     session.watch(view);
   }, [view]);
   const { team, user, credential, at, timeZone } = me.data;
-  // A key that is a user of its own is known by its name.
+  // A key that is a user of its own is shown by its name.
   const who = (user === `key:${credential.id}` && credential.name) || user;
   return html`
     <a class="skip" href="#content" onClick=${(event) => {
@@ -106,7 +106,10 @@ function Page({ session, onSignOut }) {
         in ${timeZone}.</footer>`;
 }
 
-/** A credential that the gateway knows begins a session, in the team that is named where it has several. */
+/**
+ * Begins a session with a credential that the gateway knows, in the named team where it has
+ * several.
+ */
 async function ask(credential, team = "") {
   const api = new Api(credential, team);
   const me = await api.get("gateway/v1/me");
