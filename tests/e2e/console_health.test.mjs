@@ -1,4 +1,5 @@
-// What the console's overview says of the parts that the gateway works with, while they are well and when they are not.
+// What the console's overview says of the parts that the gateway works with, while they are well
+// and when they are not.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

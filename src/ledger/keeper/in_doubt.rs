@@ -67,7 +67,7 @@ impl TeamCache {
             };
             let has_come_to =
                 |row: &mut Box<(Revision, _)>| found.team.has_come_to(revision, row.0);
-            // Without the scopes this process could restore the row, but not its charge.
+            // A row without the scopes could be restored, but not its charge.
             let has_scopes = known.is_some_and(|known| {
                 known.scopes.iter().all(|name| found.scopes.iter().any(|(read, _)| read == name))
             });

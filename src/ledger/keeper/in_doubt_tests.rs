@@ -37,7 +37,7 @@ fn doubts(cache: &mut TeamCache, row: &Row) {
     cache.doubt(InDoubt { makes: at(5, 52), changes, swept, crossed });
 }
 
-/// It is stored after the change that would have ended it.
+/// The call is stored after the change that would have ended it.
 #[test]
 fn a_call_found_after_its_doubtful_end_goes_on() {
     for (number, ending) in [(51, Some(at(5, 52))), (52, None), (53, None)] {
@@ -64,7 +64,7 @@ fn a_doubtful_row_is_remembered_once_its_call_is_gone() {
     assert!(cache.rows.is_empty());
 }
 
-/// So it does not matter which of the two has ended the call.
+/// The row is the same, so it does not matter which of the two has ended the call.
 #[test]
 fn a_further_attempt_at_an_end_writes_the_same_row() {
     let (mut cache, (id, record), row) = own_call();
@@ -79,7 +79,7 @@ fn a_further_attempt_at_an_end_writes_the_same_row() {
     assert_eq!(repeated(&cache), row.settled_at);
     doubts(&mut cache, &Row { settled_at: late, ..row.clone() });
     assert_eq!(repeated(&cache), row.settled_at);
-    // It was read since, and is open: there was no end.
+    // The call was read since, and is open: there was no end.
     cache.learn(found(53, id, Some(record)), 7, (NOW, NOW + TTL));
     assert_eq!(repeated(&cache), late);
 }
@@ -129,7 +129,7 @@ fn a_doubtful_row_is_forgotten_without_its_revision() {
     assert!(cache.rows.is_empty());
 }
 
-/// Its charge could not be restored with it.
+/// The charge of such a row could not be restored with it.
 #[test]
 fn a_doubtful_row_is_forgotten_without_its_scopes() {
     let (mut cache, (id, _), row) = own_call();

@@ -12,7 +12,7 @@ pub(super) struct Own {
     pub(super) admitted: Revision,
     /// The first change that would have ended it and whose answer was lost.
     pub(super) ending: Option<Revision>,
-    /// That change and the row of the end, if nobody else can have ended the call before.
+    /// The change and the row of the end, if no other process can have ended the call before.
     pub(super) row: Option<Box<(Revision, Row)>>,
 }
 

@@ -74,7 +74,7 @@ fn what_claimed_calls_hold_is_accounted_for() {
     assert_eq!(judged.ended, [old.0], "nothing is held for it: it has ended in what was lost");
 }
 
-/// Its second end freed what the team and the key hold for this one.
+/// The second end of that call freed what the team and the key hold for this one.
 #[test]
 fn a_record_stays_beside_a_call_that_ended_twice() {
     let (old, twice) = (call("ana", 5, 0), call("ben", 5, 0));

@@ -80,9 +80,9 @@ impl World {
         let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
         let proxy = Proxy::start(redis.port()).await;
         let url = format!("redis://127.0.0.1:{}", proxy.port());
-        // With that life of a reservation, the sweep that follows the start is the only one in
-        // these tests. A team's operations are sent one after the other: if the answer to a sweep
-        // were held, the operation that is waited for would not be sent.
+        // Makes the sweep that follows the start the only one in these tests. A team's operations
+        // are sent one after the other: if the answer to a sweep were held, the operation that is
+        // waited for would not be sent.
         let ledger = json!({
             "redis": { "url": url, "deadline": "20s" },
             "reservation_ttl": "1h",

@@ -309,7 +309,7 @@ async fn killed_before_settlement_it_leaves_charged_unknown_calls() {
     let world = World::start().await;
     let until = async |_: &str| {
         world.firemoon.until_held(ALL_OF_THEM).await;
-        // Whatever else the gateway asks of Redis is answered until then.
+        // Answers whatever else the gateway asks of Redis until then.
         world.proxy.hold_from(by_gateways::SETTLES);
         world.firemoon.release().await;
         wait_until("one is about to be settled", || async {
