@@ -18,3 +18,10 @@ pub fn print(without: &[Figure], with: &[Figure], share: f64) {
         );
     }
 }
+
+/// What of a whole call with a key is tracing while no trace is recorded, and what the trace's id.
+pub fn print_parts([tracing, id]: [u64; 2]) {
+    println!("\nof a whole call with a key, no traces");
+    println!("{:<32} {tracing:>12}", "tracing");
+    println!("{:<32} {id:>12}", "the trace's id and its header");
+}

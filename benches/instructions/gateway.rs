@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,13 +15,17 @@ use crate::configuration::{self, Neighbours};
 use crate::credentials::Credentials;
 use crate::job::{self, Message};
 use crate::outcome::Outcome;
-use crate::rounds::rounds;
+use crate::parts::{self, Functions, NOTES};
+use crate::rounds::{CALLS, WARM_UP, rounds};
 use crate::store::Store;
 use crate::upstream;
 
 /// How long the gateway may take to start, and to end.
 const START_MAX: Duration = Duration::from_secs(120);
 const END_MAX: Duration = Duration::from_secs(30);
+
+/// The kind of call that everything of a call's own has a part in.
+const WITH_A_KEY: &str = "a whole call with a key";
 
 /// A kind of call.
 struct Kind {
@@ -53,7 +57,7 @@ fn kinds(credentials: &Credentials) -> Vec<Kind> {
         kind("a body that is no JSON, refused", 400, unreadable),
         kind("a call beyond a limit, refused", 429, job::call(job::FAST, full.key.text.expose())),
         kind("what a caller has left", 200, me.into_bytes()),
-        kind("a whole call with a key", 200, good),
+        kind(WITH_A_KEY, 200, good),
         kind("a whole call with a token", 200, job::call(job::FAST, token)),
     ]
 }
@@ -68,32 +72,82 @@ pub fn count(
     profiles: &Path,
     traces: Option<f64>,
 ) -> Outcome<Vec<Figure>> {
-    let store = Store::plain()?;
-    let credentials = Credentials::new(2)?;
-    let listen = free()?;
-    let neighbours =
-        Neighbours { listen, admin: free()?, upstream: serve_upstream()?, redis: store.address() };
-    let file = configure(folder, &neighbours, &credentials)?;
-    if let Some(share) = traces {
-        let to = collector::start()?;
-        let otlp = format!("otlp: {{ endpoint: \"http://{to}\", sample_share: {share} }}");
-        let text = fs::read_to_string(&file)?;
-        let logs = "access_log: true";
-        fs::write(&file, text.replacen(logs, &format!("{logs}, {otlp}"), 1))?;
-    }
-    let mut gateway = Gateway::start(program, &file, &profiles.join("callgrind.gateway"), folder)?;
-    let kinds = kinds(&credentials);
-    let mut connection =
-        gateway.first_answer(listen, kinds.iter().find(|kind| kind.status == 200))?;
-    for kind in &kinds {
-        // The one call that the limit lets through is no figure.
-        connection.call(&kind.call)?;
-    }
-
+    let profile = profiles.join("callgrind.gateway");
+    let Called { store: _store, gateway, mut connection, kinds } =
+        Called::start(program, folder, &profile, traces, &[])?;
     let counted = Counted::new(gateway.process.id())?.of_threads_that_rest();
     let count = |kind: &Kind| rounds(&counted, |calls| connection.calls(kind, calls));
     let counts = kinds.iter().map(count).collect::<Outcome<Vec<u64>>>()?;
     Ok(kinds.iter().zip(counts).map(|(kind, count)| figure("gateway", kind.what, count)).collect())
+}
+
+/// Counts what a whole call with a key executes in each of these parts of the gateway, while no
+/// trace is recorded.
+///
+/// # Errors
+/// As above; or what callgrind noted cannot be read.
+pub fn count_parts<const N: usize>(
+    parts: [&[Functions]; N],
+    program: &Path,
+    folder: &Path,
+    profiles: &Path,
+) -> Outcome<[u64; N]> {
+    let profile = profiles.join("callgrind.parts");
+    let Called { store: _store, gateway, mut connection, kinds } =
+        Called::start(program, folder, &profile, None, &NOTES)?;
+    let kind = kinds.iter().find(|kind| kind.what == WITH_A_KEY).ok_or("no whole call")?;
+    connection.calls(kind, WARM_UP)?;
+    callgrind::dump(gateway.process.id())?;
+    connection.calls(kind, CALLS)?;
+    callgrind::dump(gateway.process.id())?;
+    let executed = parts::executed(program, &profile.with_extension("parts.2"), parts)?;
+    Ok(executed.map(|count| count / CALLS as u64))
+}
+
+/// A gateway that has answered each kind of call once, and what it needs, which outlives it.
+struct Called {
+    store: Store,
+    gateway: Gateway,
+    connection: Connection,
+    kinds: Vec<Kind>,
+}
+
+impl Called {
+    fn start(
+        program: &Path,
+        folder: &Path,
+        profile: &Path,
+        traces: Option<f64>,
+        notes: &[&str],
+    ) -> Outcome<Self> {
+        let store = Store::plain()?;
+        let credentials = Credentials::new(2)?;
+        let listen = free()?;
+        let (admin, upstream) = (free()?, serve_upstream()?);
+        let neighbours = Neighbours { listen, admin, upstream, redis: store.address() };
+        let file = configure(folder, &neighbours, &credentials)?;
+        if let Some(share) = traces {
+            record(&file, share)?;
+        }
+        let mut gateway = Gateway::start(program, &file, profile, folder, notes)?;
+        let kinds = kinds(&credentials);
+        let mut connection =
+            gateway.first_answer(listen, kinds.iter().find(|kind| kind.status == 200))?;
+        for kind in &kinds {
+            // The one call that the limit lets through is no figure.
+            connection.call(&kind.call)?;
+        }
+        Ok(Self { store, gateway, connection, kinds })
+    }
+}
+
+/// Has a share of the traces recorded and sent to a collector.
+fn record(file: &Path, share: f64) -> Outcome<()> {
+    let to = collector::start()?;
+    let otlp = format!("otlp: {{ endpoint: \"http://{to}\", sample_share: {share} }}");
+    let text = fs::read_to_string(file)?;
+    let logs = "access_log: true";
+    Ok(fs::write(file, text.replacen(logs, &format!("{logs}, {otlp}"), 1))?)
 }
 
 /// Configures it as in the other benchmark, except that the second team may make one call a day,
@@ -102,7 +156,7 @@ fn configure(
     folder: &Path,
     neighbours: &Neighbours,
     credentials: &Credentials,
-) -> Outcome<std::path::PathBuf> {
+) -> Outcome<PathBuf> {
     let file = configuration::configure(folder, neighbours, credentials)?;
     let text =
         fs::read_to_string(&file)?.replacen("redis: { url:", "redis: { deadline: 10s, url:", 1);
@@ -136,13 +190,19 @@ fn serve_upstream() -> Outcome<SocketAddr> {
 /// A gateway under callgrind, which ends when its handle does.
 struct Gateway {
     process: Child,
-    complaints: std::path::PathBuf,
+    complaints: PathBuf,
 }
 
 impl Gateway {
-    fn start(program: &Path, configuration: &Path, profile: &Path, folder: &Path) -> Outcome<Self> {
+    fn start(
+        program: &Path,
+        configuration: &Path,
+        profile: &Path,
+        folder: &Path,
+        notes: &[&str],
+    ) -> Outcome<Self> {
         let complaints = folder.join("gateway.err");
-        let mut command = callgrind::command(program, profile);
+        let mut command = callgrind::command(program, profile, notes);
         command
             .arg("serve")
             .arg("--config")

@@ -4,7 +4,8 @@
 //! on one path hardly do. So these figures can be held: [`budgets`] says what each may be. In this
 //! order: [`build`] makes the program that is counted; [`gateway`] calls it, with [`collector`] for
 //! its traces, and [`stages`] asks the ledger's store alone; `callgrind` counts, and [`rounds`]
-//! says how often. [`beside`] prints what tracing takes.
+//! says how often. [`parts`] finds what one part of the program takes of a call: tracing, which is
+//! to cost nothing while it is off. [`beside`] prints what it takes while it is on.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 #![allow(unreachable_pub, reason = "a program: nobody can reach anything in it")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures for people")]
@@ -28,6 +29,7 @@ mod gateway;
 mod job;
 #[path = "../shared/outcome.rs"]
 mod outcome;
+mod parts;
 mod rounds;
 mod stages;
 #[allow(dead_code, reason = "another benchmark needs more of it")]
@@ -41,8 +43,22 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use budgets::Budgets;
+use budgets::{Budgets, figure};
 use outcome::Outcome;
+use parts::Functions;
+
+/// Tracing: what begins, ends and keeps spans, and what is asked on the way of a call that is not
+/// recorded.
+const TRACING: [Functions; 5] = [
+    Functions { named: "", file: "src/telemetry/traces/" },
+    Functions { named: "", file: "src/request/recording.rs" },
+    Functions { named: "Arc<moongate::request::recording::Recording", file: "" },
+    Functions { named: "enter", file: "src/request/request_log.rs" },
+    Functions { named: "recording", file: "src/request/request_log.rs" },
+];
+
+/// The trace's id, and the header that carries it on: every call has them, and its access line.
+const CONTEXT: [Functions; 1] = [Functions { named: "", file: "src/request/trace.rs" }];
 
 /// Counts the instructions of a call, in the gateway and in redis-server, and holds them to their
 /// budgets.
@@ -92,12 +108,16 @@ fn act(options: &Options) -> Outcome<bool> {
     let profiles = options.profiles.clone().unwrap_or_else(|| folder.path().to_owned());
     std::fs::create_dir_all(&profiles)?;
     let gateway = options.gateway_bin.clone().map_or_else(build::gateway, Ok)?;
+    let count = |traces| gateway::count(&gateway, folder.path(), &profiles, traces);
+    let parts = || gateway::count_parts([&TRACING, &CONTEXT], &gateway, folder.path(), &profiles);
     if let Some(share) = options.traces {
-        let count = |traces| gateway::count(&gateway, folder.path(), &profiles, traces);
         beside::print(&count(None)?, &count(Some(share))?, share);
+        beside::print_parts(parts()?);
         return Ok(true);
     }
-    let mut figures = gateway::count(&gateway, folder.path(), &profiles, None)?;
+    let mut figures = count(None)?;
+    let [tracing, _] = parts()?;
+    figures.push(figure("gateway", "of it tracing, which is off", tracing));
     figures.extend(stages::count(&profiles)?);
     if options.set_budgets {
         Budgets::set(&figures)?.print(&figures);

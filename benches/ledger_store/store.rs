@@ -27,7 +27,7 @@ impl Store {
     /// # Errors
     /// It does not start.
     pub fn counted(profile: &Path) -> Outcome<Self> {
-        Self::start(callgrind::command(Path::new("redis-server"), profile))
+        Self::start(callgrind::command(Path::new("redis-server"), profile, &[]))
     }
 
     /// Starts one as it is.

@@ -24,15 +24,42 @@ pub fn is_installed() -> bool {
     Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
-/// The command that runs a program under callgrind. What was executed where is written to a file
-/// when it ends.
-pub fn command(program: &Path, profile: &Path) -> Command {
+/// The command that runs a program under callgrind, with further options. What was executed where
+/// is written to a file when it ends.
+pub fn command(program: &Path, profile: &Path, options: &[&str]) -> Command {
     let mut command = Command::new("valgrind");
     command
         .arg("--tool=callgrind")
         .arg(format!("--callgrind-out-file={}", profile.display()))
+        .args(options)
         .arg(program);
     command
+}
+
+/// Has a process write down what it has executed since it did so before: into its file's name with
+/// a number at the end, from 1.
+///
+/// # Errors
+/// It does not run under callgrind, or cannot be asked.
+pub fn dump(process: u32) -> Result<(), Box<dyn Error>> {
+    ask(process, &["dump"]).map(|_| ())
+}
+
+/// What callgrind answers.
+fn ask(process: u32, question: &[&str]) -> Result<String, Box<dyn Error>> {
+    let answer = Command::new("timeout")
+        .args([PATIENCE, "vgdb", &format!("--pid={process}")])
+        .args(question)
+        .output()?;
+    if !answer.status.success() {
+        let why = String::from_utf8_lossy(&answer.stderr);
+        return Err(format!(
+            "vgdb cannot ask process {process}; may it be traced here? {}",
+            why.trim()
+        )
+        .into());
+    }
+    Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
 }
 
 /// A program that runs under callgrind.
@@ -77,11 +104,7 @@ impl Counted {
     /// # Errors
     /// It cannot be asked.
     pub fn mark(&self) -> Result<Mark, Box<dyn Error>> {
-        let process = format!("--pid={}", self.process);
-        let answer = Command::new("timeout")
-            .args([PATIENCE, "vgdb", &process, "status", "internal"])
-            .output()?;
-        let text = String::from_utf8_lossy(&answer.stdout);
+        let text = ask(self.process, &["status", "internal"])?;
         // One line for each thread, such as `events-2: 94080`; lines with a second number are parts
         // of it.
         let lines = text.lines().filter_map(|line| line.strip_prefix("events-")?.split_once(": "));
@@ -89,13 +112,7 @@ impl Counted {
             .filter_map(|(thread, count)| Some((thread.parse().ok()?, count.trim().parse().ok()?)))
             .collect();
         if threads.is_empty() {
-            let why = String::from_utf8_lossy(&answer.stderr);
-            let process = self.process;
-            return Err(format!(
-                "vgdb cannot ask process {process}; may it be traced here? {}",
-                why.trim()
-            )
-            .into());
+            return Err(format!("callgrind names no thread of process {}", self.process).into());
         }
         Ok(Mark { threads, at: Instant::now() })
     }
