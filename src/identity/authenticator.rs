@@ -139,7 +139,7 @@ impl Authenticator {
     }
 
     /// Judges a credential now, on this thread. `None` for a token with an unknown key whose issuer
-    /// may be asked again: that is for [`Authenticator::identify`].
+    /// may be asked again: that is for `Authenticator::identify`.
     pub fn authenticate_now<'a>(
         &self,
         presented: impl Into<Presented<'a>>,

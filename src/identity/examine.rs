@@ -1,4 +1,4 @@
-//! Examines a token check by check, for `moongate check-token`, with the checks of [`super::token`]
+//! Examines a token check by check, for `moongate check-token`, with the checks of `super::token`
 //! and [`super::authenticator`].
 
 use super::authenticator::{Authenticator, Judged, chosen};

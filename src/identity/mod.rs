@@ -1,13 +1,13 @@
 //! Authentication: turns a credential into a principal.
 //!
 //! Reading order: [`bearer`] reads the credential from the headers; [`key`] is the format of a
-//! gateway key; [`claims`], [`jws`], [`token`], [`jwk`] and [`keyset`] verify a JWT ([`roca`] and
-//! [`strict`] reject weak keys and ambiguous JSON); [`issuer_keys`] and [`fetch`] keep an issuer's
-//! keys fresh; [`cache`] has verified tokens, and [`verification_pool`] verifies the others;
+//! gateway key; `claims`, `jws`, `token`, [`jwk`] and [`keyset`] verify a JWT (`roca` and
+//! `strict` reject weak keys and ambiguous JSON); `issuer_keys` and [`fetch`] keep an issuer's
+//! keys fresh; `cache` has verified tokens, and `verification_pool` verifies the others;
 //! [`throttle`] counts failed credentials, and [`credential_guard`] is in front of both;
 //! [`record`], [`store`], [`key_registry`] and [`registry_sync`] keep what operators change at run
-//! time, stored by [`embedded`] or by [`redis`] with `registry.lua`, [`active_keys`] joins it with
-//! the configuration's keys, and [`key_names`] names them; [`build`] builds it from settings;
+//! time, stored by [`embedded`] or by [`redis`] with `registry.lua`, `active_keys` joins it with
+//! the configuration's keys, and [`key_names`] names them; `build` builds it from settings;
 //! [`authenticator`] judges [`presented`] credentials, with [`failed_check`] as the error, `reason`
 //! to word it, [`examine`] to report each check, and `refusal_log` to bound the log;
 //! [`authenticate`] is the layer, and [`authenticated`] its proof.

@@ -4,7 +4,7 @@
 //! A caller that is still sending when its answer goes out must be let finish: closing a socket
 //! with unread bytes resets it, and the reset takes the answer out of the caller's receive buffer.
 //! So the rest of the body is discarded while the answer goes out, up to a time and a size; then
-//! the connection is closed, and [`mod@super::linger`] does the same for the socket. None of it is
+//! the connection is closed, and `linger` does the same for the socket. None of it is
 //! held, and nothing behind it is parsed as a request.
 
 use std::pin::Pin;

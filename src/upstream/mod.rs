@@ -3,8 +3,8 @@
 //! Reading order: [`settings`], [`configured`] (built from them), [`access`] (whether a call can be
 //! sent at once), [`queue`] (when, and with which key), [`swap_credential`] (one attempt),
 //! [`forward`] (the request), [`classify`] (the answer), [`reconcile`] (the balance against the
-//! ledger), [`breaker`] (circuit breaker), then the client: [`origin`] with `head`, [`dial`],
-//! [`http2_connection`], [`connection`], [`pool`], [`reserved_connection`], [`client`].
+//! ledger), [`breaker`] (circuit breaker), then the client: [`origin`] with `head`, `dial`,
+//! `http2_connection`, `connection`, `pool`, [`reserved_connection`], [`client`].
 
 pub mod access;
 pub mod balance;

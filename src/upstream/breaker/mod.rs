@@ -1,7 +1,7 @@
 //! Circuit breaker: after repeated failures of the upstream, calls are refused at once instead of
 //! failing one by one.
 //!
-//! Reading order: [`seen`] (what counts as a failure), here its state, [`layer`] (refuses calls),
+//! Reading order: `seen` (what counts as a failure), here its state, [`layer`] (refuses calls),
 //! [`probe`] (closes it). Each process has one breaker for each origin, shared by its workers. It
 //! is closed by a free request and never by a paid call, so that no call is an experiment.
 

@@ -1,6 +1,6 @@
 //! Reconciliation: regularly compares the account's balance with the ledger.
 //!
-//! Reading order: [`balance`] (reads it), [`tally`] (interprets it), and here the job. Every
+//! Reading order: `balance` (reads it), `tally` (interprets it), and here the job. Every
 //! process may run it: it changes only the cooldowns of its own keys. All keys are assumed to
 //! belong to one account. Counting starts with the process, and again whenever the balance rises.
 
