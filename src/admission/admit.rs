@@ -119,7 +119,7 @@ impl<W: AtHand> Admit<W> {
                     request_id = %call.id,
                     call_id = %call.call_id,
                     %outage,
-                    "nothing could be reserved"
+                    "a call could not be reserved"
                 );
                 Err(Refusal::LedgerUnavailable)
             }

@@ -150,7 +150,12 @@ impl Reservation {
                 )
             }
             Err(outage) => {
-                tracing::debug!(%call_id, ?phase, %outage, "a call's phase could not be told")
+                tracing::debug!(
+                    %call_id,
+                    ?phase,
+                    %outage,
+                    "a call's phase could not be written to the ledger"
+                )
             }
         }
         Err(Refusal::LedgerUnavailable)

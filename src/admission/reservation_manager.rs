@@ -201,7 +201,7 @@ impl ReservationManager {
             let renewed =
                 join_all(teams.iter().map(|(team, ids)| self.ledger.renew(team, ids))).await;
             if let Some(Err(outage)) = renewed.into_iter().find(Result::is_err) {
-                tracing::debug!(%outage, "deadlines could not be put off");
+                tracing::debug!(%outage, "the deadlines of reservations could not be extended");
                 // Retried soon, so that renewals come before the first sweep after an outage.
                 beat.reset_after(TRY_AGAIN);
             }
@@ -282,7 +282,11 @@ impl ReservationManager {
             // Left to the sweep, since its deadline is no longer put off.
             Err(outage) => {
                 let call_id = end.settlement.id;
-                tracing::debug!(%outage, %call_id, "an orphan is left to the sweep");
+                tracing::debug!(
+                    %outage,
+                    %call_id,
+                    "the end of a dropped call is left to the sweep"
+                );
             }
         }
     }

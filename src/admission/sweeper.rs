@@ -52,7 +52,7 @@ async fn sweep_others(
         Ok(teams) => teams.into_iter().filter(|team| !known.contains(team)),
         Err(outage) => {
             // An outage is reported elsewhere, at a limited rate.
-            tracing::debug!(%outage, "it could not be read which teams the ledger has");
+            tracing::debug!(%outage, "the teams in the ledger could not be read");
             return;
         }
     };
@@ -85,7 +85,7 @@ impl FailuresInARow {
                 );
             }
             Err(outage) => {
-                tracing::debug!(%outage, %team, "a team's reservations could not be looked after");
+                tracing::debug!(%outage, %team, "a team's reservations could not be swept");
                 self.0 += 1;
             }
         }

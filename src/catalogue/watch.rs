@@ -105,7 +105,7 @@ impl Watch {
                 other_unit = named(State::OtherUnit),
                 missing = named(State::Missing),
                 unlisted = named(State::Unlisted),
-                "prices are not as the upstream's catalogue has them: moongate prices shows them"
+                "prices differ from the upstream's catalogue: moongate prices shows them"
             );
         }
     }

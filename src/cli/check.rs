@@ -18,7 +18,7 @@ pub struct Check {
     /// The configuration file.
     #[arg(long, value_name = "FILE", env = "MOONGATE_CONFIG")]
     pub config: PathBuf,
-    /// Takes every secret for good without looking for it: in a pipeline there are none
+    /// Accepts every secret without reading it, for a pipeline that has none
     #[arg(long)]
     pub without_secrets: bool,
 }

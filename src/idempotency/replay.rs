@@ -225,7 +225,7 @@ impl Replay {
                 tracing::debug!(
                     request_id = %call.id,
                     %outage,
-                    "an answer is given again without how limits stand"
+                    "a stored answer is replayed without the status of its limits"
                 );
                 credit_headers(&mut writer, &[], Credits::ZERO);
             }

@@ -229,7 +229,7 @@ impl Replays {
                     %outage,
                     request_id = %claim.request_id,
                     call_id = %claim.id,
-                    "an idempotency key could not be given back"
+                    "an idempotency key could not be released"
                 );
             }
         };
@@ -245,7 +245,7 @@ impl Replays {
                     %outage,
                     request_id = %claim.request_id,
                     call_id = %claim.id,
-                    "a lost call could not be given up"
+                    "a call could not be marked as lost"
                 );
             }
         };

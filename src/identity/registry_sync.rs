@@ -162,7 +162,7 @@ impl RegistrySync {
         match store.note_used(&used).await {
             Ok(()) => noted.extend(used),
             // Retried next time; nothing but a displayed time depends on it.
-            Err(outage) => tracing::debug!(%outage, "the uses of keys were not noted"),
+            Err(outage) => tracing::debug!(%outage, "the latest uses of keys could not be written"),
         }
     }
 }

@@ -47,7 +47,11 @@ impl Recorder {
             let calls: Vec<RefusedCall> = calls.into();
             if let Err(outage) = store.add(&team, &calls).await {
                 // The calls are lost here, but stand in the access log.
-                tracing::debug!(%team, %outage, "refused calls are not in the list of the latest");
+                tracing::debug!(
+                    %team,
+                    %outage,
+                    "refused calls could not be added to the list of the latest"
+                );
             }
         }
     }

@@ -38,8 +38,8 @@ pub struct Demo {
     /// Makes both teams call now and then, so that the pages and boards have something to show
     #[arg(long)]
     traffic: bool,
-    /// Logs a line for each request; the pages ask often, and would move what is printed out of
-    /// sight
+    /// Logs a line for each request [default: none, since the pages ask often and the lines would
+    /// push the printed addresses out of sight]
     #[arg(long)]
     access_log: bool,
 }

@@ -49,7 +49,7 @@ pub(super) async fn trust(
 pub(super) async fn doubt(keeper: &RedisKeeper, team: &TeamId) {
     keeper.trust.believed.store(0, Ordering::Relaxed);
     if let Err(error) = look_into(keeper, Some(team), false).await {
-        tracing::debug!(%error, "the store does not note which server it is");
+        tracing::debug!(%error, "the store could not note which server it is");
     }
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn introduce(keeper: &RedisKeeper) -> Result<(), Outage> {
     let question = question(keeper, None, false);
     tokio::spawn(async move {
         if let Err(error) = answered(&mut link, TEAMS, question).await {
-            tracing::debug!(%error, "the store does not note which server it is");
+            tracing::debug!(%error, "the store could not note which server it is");
         }
     });
     Ok(())
@@ -119,7 +119,7 @@ pub(super) async fn made(keeper: &RedisKeeper, team: &TeamId) {
     let mut note = cmd("SADD");
     note.arg(TEAMS).arg(team.as_str());
     if let Err(error) = keeper.run_about_all(TEAMS, &note).await {
-        tracing::debug!(%error, %team, "the store does not note that it has this team");
+        tracing::debug!(%error, %team, "the store could not note that it has this team");
     }
 }
 

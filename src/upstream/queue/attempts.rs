@@ -289,7 +289,7 @@ impl Attempts {
 
     fn note_working(&self, key: &Key, began: Timestamp) {
         if key.works(began) {
-            tracing::info!(key = &*key.name, "the shared key works again");
+            tracing::info!(key = &*key.name, "the upstream accepts the shared key again");
             self.by.observer.key_healthy(&key.name, true);
         }
     }
@@ -313,7 +313,7 @@ impl Attempts {
                     key = &*key.name,
                     why,
                     until,
-                    "the upstream refuses a shared key: it rests until then"
+                    "the upstream refuses a shared key: it is in cooldown until then"
                 );
                 self.by.observer.key_healthy(&key.name, false);
             }

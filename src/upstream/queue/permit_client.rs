@@ -257,7 +257,7 @@ impl PermitClient {
     /// Handles an outage: calls without a position are refused; the store keeps the positions of
     /// the others until their deadlines.
     fn failed(&self, outage: &Outage) {
-        tracing::debug!(%outage, "the shared account's permits could not be asked for");
+        tracing::debug!(%outage, "permits of the shared account could not be requested");
         let mut state = self.lock();
         let now = Instant::now();
         let positions_are_kept =

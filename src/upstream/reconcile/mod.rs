@@ -101,7 +101,7 @@ impl<T: Fn() -> Vec<Arc<Team>> + Send> Reconcile<T> {
                     tracing::warn!(
                         key = &*key.name,
                         why,
-                        "the account's balance could not be held against the ledger"
+                        "the account's balance could not be compared with the ledger"
                     )
                 }
             }

@@ -139,7 +139,7 @@ async fn the_gauge_says_how_prices_stand_after_each_change() {
     for (_, name) in STATES {
         assert_eq!(gateway.metric(&state(name)).await, Some(1.0), "{name}");
     }
-    let line = "prices are not as the upstream's catalogue has them: moongate prices shows them";
+    let line = "prices differ from the upstream's catalogue: moongate prices shows them";
     let line = gateway.line_written(line, |_| true).await;
     assert_eq!(
         (&line["cheaper"], &line["missing"]),
