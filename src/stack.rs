@@ -11,10 +11,10 @@
 //! ```
 //!
 //! Each layer takes the type that the one before it hands on (`Inbound → Arrival → Routed →
-//! Authenticated → Wanted → Authorized → PaidCall → NewCall → Admitted → Permitted → Outgoing`), so
-//! a wrong order does not compile. Five of them are proofs that one layer alone can make:
-//! `Authenticated`, `Authorized`, `NewCall`, `Admitted`, `Permitted`. Below `answer_refusals` every
-//! error is a `Refusal`; above it there are none.
+//! Authenticated → CallRequest → Authorized → PaidCall → NewCall → Admitted → Permitted →
+//! Outgoing`), so a wrong order does not compile. Five of them are proofs that one layer alone can
+//! make: `Authenticated`, `Authorized`, `NewCall`, `Admitted`, `Permitted`. Below `answer_refusals`
+//! every error is a `Refusal`; above it there are none.
 //!
 //! A layer that awaits something of its own is a [step](mod@crate::step); the others hand on at
 //! once.
@@ -31,7 +31,7 @@ use tower::{Service, ServiceBuilder};
 use crate::account::{self, Question};
 use crate::admission::{Admit, Latest, ReservationManager, TellLimitsLayer, Undelivered};
 use crate::answer::{AnswerRefusalsLayer, CatchPanicLayer};
-use crate::call::{AuthorizeLayer, Collect, Wanted};
+use crate::call::{AuthorizeLayer, CallRequest, Collect};
 use crate::catalogue;
 use crate::clock::Clock;
 use crate::http::Answer;
@@ -193,7 +193,7 @@ where
 /// The layers of a call that costs credits, down to the upstream.
 fn paid_call<B>(
     parts: &Parts,
-) -> impl Service<Wanted<B>, Response = Answer, Error = Refusal, Future: Send>
+) -> impl Service<CallRequest<B>, Response = Answer, Error = Refusal, Future: Send>
 + Clone
 + Send
 + 'static
@@ -229,7 +229,7 @@ where
 fn quote<B>(
     parts: &Parts,
     reading: account::Reading,
-) -> impl Service<Wanted<B>, Response = Answer, Error = Refusal, Future: Send>
+) -> impl Service<CallRequest<B>, Response = Answer, Error = Refusal, Future: Send>
 + Clone
 + Send
 + 'static
@@ -312,8 +312,8 @@ impl<C, A, Q, P, B> Service<Authenticated<B>> for KnownFork<C, A, Q, P>
 where
     C: Service<Lookup, Response = Answer, Error = Refusal>,
     A: Service<Question, Response = Answer, Error = Refusal>,
-    Q: Service<Wanted<B>, Response = Answer, Error = Refusal>,
-    P: Service<Wanted<B>, Response = Answer, Error = Refusal>,
+    Q: Service<CallRequest<B>, Response = Answer, Error = Refusal>,
+    P: Service<CallRequest<B>, Response = Answer, Error = Refusal>,
 {
     type Response = Answer;
     type Error = Refusal;
@@ -332,7 +332,7 @@ where
     fn call(&mut self, caller: Authenticated<B>) -> Self::Future {
         match caller.route().clone() {
             AuthenticatedRoute::Generate(model) => {
-                Either::Left(Either::Left(self.paid.call(Wanted::generation(caller, model))))
+                Either::Left(Either::Left(self.paid.call(CallRequest::generation(caller, model))))
             }
             AuthenticatedRoute::Nothing(refusal) => {
                 Either::Left(Either::Right(ready(Err(*refusal))))
@@ -342,7 +342,7 @@ where
                 Either::Right(Either::Right(self.catalogue.call(Lookup::of(arrival, question))))
             }
             AuthenticatedRoute::Quote(model) => Either::Right(Either::Left(Either::Right(
-                self.quote.call(Wanted::quote(caller, model)),
+                self.quote.call(CallRequest::quote(caller, model)),
             ))),
             AuthenticatedRoute::Account(view) => {
                 let (arrival, _, principal, team) = caller.into_parts();

@@ -65,16 +65,16 @@ enum Found {
 }
 
 /// The calls of the query.
-enum Wanted<'a> {
+enum CallQuery<'a> {
     Call(ReservationId),
     Request(&'a str),
 }
 
-impl Wanted<'_> {
+impl CallQuery<'_> {
     fn is(&self, id: ReservationId, request_id: &str) -> bool {
         match self {
-            Self::Call(wanted) => *wanted == id,
-            Self::Request(wanted) => *wanted == request_id,
+            Self::Call(query) => *query == id,
+            Self::Request(query) => *query == request_id,
         }
     }
 
@@ -107,11 +107,11 @@ pub(super) async fn answer(
     let id = call.id();
     // A request id that the gateway made has the form of a call's, and names none.
     let mut found = match id.parse() {
-        Ok(id) => search_all(accounts, names, &Wanted::Call(id)).await?,
+        Ok(id) => search_all(accounts, names, &CallQuery::Call(id)).await?,
         Err(_) => Vec::new(),
     };
     if found.is_empty() {
-        found = search_all(accounts, names, &Wanted::Request(id)).await?;
+        found = search_all(accounts, names, &CallQuery::Request(id)).await?;
     }
     if found.is_empty() {
         return Err(Refusal::CallNotFound);
@@ -127,12 +127,12 @@ type Calls = Vec<(Timestamp, Found)>;
 async fn search_all(
     accounts: &Accounts,
     names: &RegistrySync,
-    wanted: &Wanted<'_>,
+    query: &CallQuery<'_>,
 ) -> Result<Calls, Refusal> {
     let mut found = Vec::new();
     for account in accounts.of(None).await? {
-        search((accounts, names), &account, wanted, &mut found).await?;
-        if matches!(wanted, Wanted::Call(_)) && !found.is_empty() {
+        search((accounts, names), &account, query, &mut found).await?;
+        if matches!(query, CallQuery::Call(_)) && !found.is_empty() {
             break;
         }
     }
@@ -142,27 +142,27 @@ async fn search_all(
 async fn search(
     (accounts, names): (&Accounts, &RegistrySync),
     account: &Account,
-    wanted: &Wanted<'_>,
+    query: &CallQuery<'_>,
     found: &mut Calls,
 ) -> Result<(), Refusal> {
     let ledger = accounts.ledger();
     // Read first: what ends meanwhile is found among the rows that are read later.
     let open = ledger.open_calls(&account.team).await.map_err(|outage| away(&outage))?;
-    for open in open.into_iter().filter(|open| wanted.is(open.id, &open.summary.request_id)) {
+    for open in open.into_iter().filter(|open| query.is(open.id, &open.summary.request_id)) {
         found.push((open.admitted_at, Found::Open(self::open(names, account, &open))));
     }
-    let not_before = wanted.not_before();
-    for skip in (0..wanted.searched_max()).step_by(AT_ONCE) {
+    let not_before = query.not_before();
+    for skip in (0..query.searched_max()).step_by(AT_ONCE) {
         let read = ledger.rows(&account.team, skip, AT_ONCE).await;
         let rows = read.map_err(|outage| away(&outage))?.rows;
         let oldest = rows.last().map(|row| row.settled_at);
         let is_last = rows.len() < AT_ONCE || oldest < not_before;
-        for row in rows.into_iter().filter(|row| wanted.is(row.id, &row.summary.request_id)) {
+        for row in rows.into_iter().filter(|row| query.is(row.id, &row.summary.request_id)) {
             let id = row.id.to_string();
             found.retain(|(_, other)| !matches!(other, Found::Open(open) if open.id == id));
             found.push((row.admitted_at, Found::Ended(Box::new(ended(names, account, row)))));
         }
-        let is_found = matches!(wanted, Wanted::Call(_)) && !found.is_empty();
+        let is_found = matches!(query, CallQuery::Call(_)) && !found.is_empty();
         if is_last || is_found {
             break;
         }

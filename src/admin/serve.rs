@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::http::{Answer, X_REQUEST_ID};
 use crate::refusal::{Refusal, body};
 use crate::request::RequestId;
-use crate::server::{Sparsely, linger};
+use crate::server::{LogLimiter, linger};
 
 /// Most connections: more than probes, a pair of Prometheus servers and every operator need.
 const CONNECTIONS_MAX: usize = 256;
@@ -47,7 +47,7 @@ const RETRY_ACCEPT: Duration = Duration::from_millis(100);
 /// Serves until `shutdown`, then finishes the answers being written. Needs a runtime of its own.
 pub async fn serve(listener: TcpListener, operator: Operator, shutdown: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let failed = Sparsely::default();
+    let failed = LogLimiter::default();
     let connections = TaskTracker::new();
     while let Some((stream, from, place)) =
         or_shutdown(&shutdown, accept(&listener, &places, &failed)).await
@@ -82,14 +82,14 @@ async fn or_shutdown<T>(
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-    failed: &Sparsely,
+    failed: &LogLimiter,
 ) -> Option<(TcpStream, IpAddr, impl Drop + Send + use<>)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
             Ok((stream, from)) => return Some((stream, from.ip(), place)),
             Err(error) => {
-                if let Some(times) = failed.say() {
+                if let Some(times) = failed.count() {
                     tracing::warn!(
                         times,
                         %error,

@@ -44,13 +44,13 @@ impl<B> Authorized<B> {
 /// A call that its caller wants to make or have quoted, as it comes from the fork below
 /// authentication.
 #[derive(Debug)]
-pub struct Wanted<B> {
+pub struct CallRequest<B> {
     caller: Authenticated<B>,
     call_id: ReservationId,
     model: ModelId,
 }
 
-impl<B> Wanted<B> {
+impl<B> CallRequest<B> {
     /// A generation. It gets its call id here: the request log has it, and so has its answer.
     #[must_use]
     pub fn generation(caller: Authenticated<B>, model: ModelId) -> Self {
@@ -84,7 +84,7 @@ pub struct Authorize<S> {
     inner: S,
 }
 
-impl<S, B> Service<Wanted<B>> for Authorize<S>
+impl<S, B> Service<CallRequest<B>> for Authorize<S>
 where
     S: Service<Authorized<B>, Response = Answer, Error = Refusal>,
 {
@@ -96,16 +96,16 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, wanted: Wanted<B>) -> Self::Future {
-        match authorize(wanted) {
+    fn call(&mut self, request: CallRequest<B>) -> Self::Future {
+        match authorize(request) {
             Ok(authorized) => Either::Right(self.inner.call(authorized)),
             Err(refusal) => Either::Left(ready(Err(refusal))),
         }
     }
 }
 
-fn authorize<B>(wanted: Wanted<B>) -> Result<Authorized<B>, Refusal> {
-    let Wanted { caller, call_id, model } = wanted;
+fn authorize<B>(request: CallRequest<B>) -> Result<Authorized<B>, Refusal> {
+    let CallRequest { caller, call_id, model } = request;
     let (arrival, _, principal, team) = caller.into_parts();
     if !team.models.allow(&model) {
         return Err(Refusal::ModelNotAllowed(model));

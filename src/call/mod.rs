@@ -9,7 +9,7 @@ pub mod collect;
 pub mod key;
 pub mod outcome;
 
-pub use authorize::{AuthorizeLayer, Authorized, Wanted};
+pub use authorize::{AuthorizeLayer, Authorized, CallRequest};
 pub use collect::{Collect, PaidCall};
 pub use key::{Fingerprint, KeyHash};
 pub use outcome::{ExecutionOutcome, UpstreamResponse};

@@ -42,7 +42,7 @@ pub struct Watch {
 }
 
 /// What was last compared.
-struct Seen {
+struct Inputs {
     etag: HeaderValue,
     prices: Arc<PriceTable>,
     teams: Arc<Teams>,
@@ -51,10 +51,10 @@ struct Seen {
 impl Watch {
     /// Runs until stopped.
     pub async fn run(self, stop: CancellationToken) {
-        let (mut seen, mut fetched_at) = (None, None);
+        let (mut inputs, mut fetched_at) = (None, None);
         loop {
             self.ask(&mut fetched_at).await;
-            self.look(&mut seen);
+            self.look(&mut inputs);
             if stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_none() {
                 return;
             }
@@ -71,15 +71,15 @@ impl Watch {
         }
     }
 
-    fn look(&self, seen: &mut Option<Seen>) {
+    fn look(&self, inputs: &mut Option<Inputs>) {
         let Some(list) = self.answers.list() else { return };
         let (prices, teams) = (self.answers.prices(), self.teams.read());
-        let is_same = |seen: &Seen| {
-            seen.etag == list.etag
-                && Arc::ptr_eq(&seen.prices, &prices)
-                && Arc::ptr_eq(&seen.teams, &teams)
+        let is_same = |inputs: &Inputs| {
+            inputs.etag == list.etag
+                && Arc::ptr_eq(&inputs.prices, &prices)
+                && Arc::ptr_eq(&inputs.teams, &teams)
         };
-        if seen.as_ref().is_some_and(is_same) {
+        if inputs.as_ref().is_some_and(is_same) {
             return;
         }
         let listed = listing::prices(&list.body, &self.answers.fields(), &prices);
@@ -87,7 +87,7 @@ impl Watch {
             let may_be_used = |model: &_| teams.values().any(|team| team.models.allow(model));
             self.report(&compare(&prices, &listed, may_be_used));
         }
-        *seen = Some(Seen { etag: list.etag.clone(), prices, teams });
+        *inputs = Some(Inputs { etag: list.etag.clone(), prices, teams });
     }
 
     fn report(&self, compared: &[Compared]) {

@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::pace::{Least, Pace};
+use super::read_rate::{MinRate, ReadRate};
 use super::unconfirmed::Unconfirmed;
 use super::written::Written;
 use super::{Drain, Settings};
@@ -30,10 +30,10 @@ pub(super) struct Calls {
     open: AtomicUsize,
     writing: AtomicUsize,
     /// Read rates of the answers that are being written.
-    paces: Mutex<Vec<Arc<Pace>>>,
+    read_rates: Mutex<Vec<Arc<ReadRate>>>,
     /// Read rate of the latest call on a stream of its own, until
     /// [`Streams`](super::streams::Streams) takes it.
-    begun_last: Mutex<Option<Arc<Pace>>>,
+    begun_last: Mutex<Option<Arc<ReadRate>>>,
     has_begun: AtomicBool,
     begun: Notify,
     /// Bytes were read that are not a call yet.
@@ -77,7 +77,7 @@ impl Calls {
             moved: AtomicU64::new(0),
             open: AtomicUsize::new(0),
             writing: AtomicUsize::new(0),
-            paces: Mutex::default(),
+            read_rates: Mutex::default(),
             begun_last: Mutex::default(),
             has_begun: AtomicBool::new(false),
             begun: Notify::new(),
@@ -105,11 +105,17 @@ impl Calls {
     /// Keeps the connection busy for work that goes on after a call was answered.
     pub(super) fn hold(self: &Arc<Self>) -> Call {
         self.open.fetch_add(1, Relaxed);
-        Call { calls: Arc::clone(self), writes: false, pace: None, delivery: None, is_whole: false }
+        Call {
+            calls: Arc::clone(self),
+            writes: false,
+            read_rate: None,
+            delivery: None,
+            is_whole: false,
+        }
     }
 
     /// Takes the read rate of the latest call on a stream of its own.
-    pub(super) fn begun_last(&self) -> Option<Arc<Pace>> {
+    pub(super) fn begun_last(&self) -> Option<Arc<ReadRate>> {
         self.begun_last.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -208,12 +214,12 @@ impl Calls {
     /// Cuts off the HTTP/2 streams whose answers are read too slowly. Returns whether the
     /// connection itself must be cut off, over HTTP/1.
     fn cut_off_slow_readers(&self) -> bool {
-        let least = Least { rate: self.settings.read_rate_min, window: self.settings.read_window };
-        let paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        let min = MinRate { rate: self.settings.read_rate_min, window: self.settings.read_window };
+        let read_rates = self.read_rates.lock().unwrap_or_else(PoisonError::into_inner);
         let mut is_to_be_cut = false;
-        for pace in paces.iter().filter(|pace| pace.is_too_slow(least)) {
+        for read_rate in read_rates.iter().filter(|read_rate| read_rate.is_too_slow(min)) {
             tracing::info!("an answer was cut off: its caller reads it too slowly");
-            is_to_be_cut |= !pace.cut();
+            is_to_be_cut |= !read_rate.cut();
         }
         is_to_be_cut
     }
@@ -252,7 +258,7 @@ pub(super) struct Call {
     /// The answer's body was handed over completely.
     is_whole: bool,
     /// Read rate of its answer, once there is one or the call has a stream of its own.
-    pace: Option<Arc<Pace>>,
+    read_rate: Option<Arc<ReadRate>>,
 }
 
 impl Call {
@@ -269,10 +275,10 @@ impl Call {
 
     /// Notes that the call runs on a stream of its own: see [`Calls::begun_last`].
     pub(super) fn has_stream(&mut self) {
-        let pace = Pace::new();
+        let read_rate = ReadRate::new();
         *self.calls.begun_last.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Arc::clone(&pace));
-        self.pace = Some(pace);
+            Some(Arc::clone(&read_rate));
+        self.read_rate = Some(read_rate);
     }
 
     /// Watches the answer's body, or none when only a head is to be written.
@@ -283,9 +289,13 @@ impl Call {
         if body.as_ref().is_some_and(|body| !body.is_end_stream()) {
             self.writes = true;
             self.calls.writing.fetch_add(1, Relaxed);
-            let pace = self.pace.get_or_insert_with(Pace::new);
-            pace.begin();
-            self.calls.paces.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(pace));
+            let read_rate = self.read_rate.get_or_insert_with(ReadRate::new);
+            read_rate.begin();
+            self.calls
+                .read_rates
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(Arc::clone(read_rate));
         }
         Watched { inner: body, call: self }
     }
@@ -299,8 +309,11 @@ impl Drop for Call {
         }
         if self.writes {
             self.calls.writing.fetch_sub(1, Relaxed);
-            let mut paces = self.calls.paces.lock().unwrap_or_else(PoisonError::into_inner);
-            paces.retain(|pace| !self.pace.as_ref().is_some_and(|own| Arc::ptr_eq(own, pace)));
+            let mut read_rates =
+                self.calls.read_rates.lock().unwrap_or_else(PoisonError::into_inner);
+            read_rates.retain(|read_rate| {
+                !self.read_rate.as_ref().is_some_and(|own| Arc::ptr_eq(own, read_rate))
+            });
         }
         self.calls.open.fetch_sub(1, Relaxed);
     }
@@ -327,8 +340,8 @@ impl<R: Body> Body for Watched<R> {
         let this = self.project();
         let Some(mut inner) = this.inner.as_pin_mut() else { return Poll::Ready(None) };
         let frame = ready!(inner.as_mut().poll_frame(cx));
-        if let (Some(pace), Some(Ok(frame))) = (&this.call.pace, &frame) {
-            pace.record(frame.data_ref().map_or(0, Buf::remaining));
+        if let (Some(read_rate), Some(Ok(frame))) = (&this.call.read_rate, &frame) {
+            read_rate.record(frame.data_ref().map_or(0, Buf::remaining));
         }
         // The call ends with the last part.
         if frame.is_none() || inner.is_end_stream() {

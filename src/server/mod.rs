@@ -1,10 +1,11 @@
 //! Listeners, TLS, connection limits and time-outs, drain.
 //!
 //! Reading order: [`settings`], [`listen`] (one socket per worker), [`accept`] (the loop), `shared`
-//! (shared by all workers), `places` (how many connections may be open), `sparsely` (log lines at a
-//! limited rate), `connection` (one of them), `calls` (its calls), `pace` (how fast answers are
-//! read) and `streams` (how an HTTP/2 stream is cut off), `written` and `unconfirmed` (answers that
-//! may not have arrived), [`discard`] and `linger` (closing while the caller still sends).
+//! (shared by all workers), `places` (how many connections may be open), `log_limiter` (log lines
+//! at a limited rate), `connection` (one of them), `calls` (its calls), `read_rate` (how fast
+//! answers are read) and `streams` (how an HTTP/2 stream is cut off), `written` and `unconfirmed`
+//! (answers that may not have arrived), [`discard`] and `linger` (closing while the caller still
+//! sends).
 
 pub mod accept;
 mod calls;
@@ -15,14 +16,14 @@ pub mod discard;
 pub mod drain;
 mod linger;
 pub mod listen;
+mod log_limiter;
 pub mod observe;
 mod observed_stream;
-mod pace;
 mod places;
+mod read_rate;
 mod reclaim;
 pub mod settings;
 mod shared;
-mod sparsely;
 mod streams;
 pub mod tls;
 mod unconfirmed;
@@ -32,7 +33,7 @@ pub use accept::serve;
 pub use discard::Discarding;
 pub use drain::Drain;
 pub use linger::linger;
+pub use log_limiter::LogLimiter;
 pub use observe::Observer;
 pub use settings::{Settings, TlsFiles};
 pub use shared::Server;
-pub use sparsely::Sparsely;

@@ -14,8 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use super::calls::Calls;
+use super::log_limiter::LogLimiter;
 use super::observe::{Observer, Stall};
-use super::sparsely::Sparsely;
 
 /// Least idle time of a connection that is closed for another.
 const IDLE_MIN: Duration = Duration::from_secs(1);
@@ -38,9 +38,9 @@ struct Shared {
     taken: Mutex<HashMap<u64, Arc<Calls>>>,
     next: AtomicU64,
     observer: Arc<dyn Observer>,
-    full: Sparsely,
-    exhausted: Sparsely,
-    failed: Sparsely,
+    full: LogLimiter,
+    exhausted: LogLimiter,
+    failed: LogLimiter,
 }
 
 /// Place of one connection, until it is dropped.
@@ -58,9 +58,9 @@ impl Places {
             taken: Mutex::default(),
             next: AtomicU64::new(0),
             observer,
-            full: Sparsely::default(),
-            exhausted: Sparsely::default(),
-            failed: Sparsely::default(),
+            full: LogLimiter::default(),
+            exhausted: LogLimiter::default(),
+            failed: LogLimiter::default(),
         }))
     }
 
@@ -78,7 +78,7 @@ impl Places {
 
     async fn make_room(&self) -> OwnedSemaphorePermit {
         self.0.observer.stalled(Stall::ConnectionsMax);
-        if let Some(times) = self.0.full.say() {
+        if let Some(times) = self.0.full.count() {
             tracing::warn!(
                 times,
                 open = self.taken().len(),
@@ -101,13 +101,13 @@ impl Places {
     /// theirs.
     pub(super) fn could_not_accept(&self, error: &std::io::Error) {
         if !error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code)) {
-            if let Some(times) = self.0.failed.say() {
+            if let Some(times) = self.0.failed.count() {
                 tracing::warn!(times, %error, "connections cannot be accepted: callers wait");
             }
             return;
         }
         self.0.observer.stalled(Stall::Descriptors);
-        if let Some(times) = self.0.exhausted.say() {
+        if let Some(times) = self.0.exhausted.count() {
             tracing::error!(
                 times,
                 %error,

@@ -19,7 +19,7 @@ where
     /// call.
     fn execute(&self, stream: F) {
         match self.0.begun_last() {
-            Some(pace) => pace.carried_by(stream),
+            Some(read_rate) => read_rate.carried_by(stream),
             None => drop(tokio::spawn(stream)),
         }
     }

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use tower::Service;
 
-use super::breaker::seen::seen;
+use super::breaker::health_signal::health_signal;
 use super::classify::{Classification, classify};
 use super::client::{Failed, Received};
 use super::forward::Outgoing;
@@ -120,8 +120,8 @@ impl SwapCredential {
 
     /// Notes the call's end in the breaker.
     fn note(&self, ended: &Result<Received, Failed>, call: &PaidCall, upstream: &Upstream) {
-        let noted = |seen| upstream.breaker.note(&call.team.id, seen, self.clock.elapsed());
-        if seen(ended).is_some_and(noted) {
+        let noted = |signal| upstream.breaker.note(&call.team.id, signal, self.clock.elapsed());
+        if health_signal(ended).is_some_and(noted) {
             self.observer.breaker_open(true);
         }
     }

@@ -27,7 +27,7 @@ use moongate::stack::stack;
 use moongate::team::TeamId;
 use moongate::telemetry::metrics::Format;
 use moongate::telemetry::{AccessLog, AuditLog, Metrics};
-use moongate::upstream::breaker::Seen;
+use moongate::upstream::breaker::HealthSignal;
 use tower::{Service, ServiceExt};
 
 /// What the ledger of these tests does when it is asked to admit.
@@ -372,7 +372,7 @@ async fn nothing_is_sent_without_the_ledgers_word() {
 async fn an_open_breaker_reserves_nothing_and_models_are_still_refused() {
     let world = World::new(OnAdmit::Refuse);
     let (upstream, team) = (world.acquired.live.upstream.read(), TeamId::parse("design").unwrap());
-    while !upstream.breaker.note(&team, Seen::Failed, world.acquired.clock.elapsed()) {}
+    while !upstream.breaker.note(&team, HealthSignal::Failed, world.acquired.clock.elapsed()) {}
     assert_eq!(
         world.call("flux/dev", world.key(), body()).await,
         (503, "upstream_unavailable".to_owned())

@@ -1,13 +1,14 @@
 //! Circuit breaker: after repeated failures of the upstream, calls are refused at once instead of
 //! failing one by one.
 //!
-//! Reading order: `seen` (what counts as a failure), here its state, [`layer`] (refuses calls),
-//! [`probe`] (closes it). Each process has one breaker for each origin, shared by its workers. It
-//! is closed by a free request and never by a paid call, so that no call is an experiment.
+//! Reading order: `health_signal` (what counts as a failure), here its state, [`layer`] (refuses
+//! calls), [`probe`] (closes it). Each process has one breaker for each origin, shared by its
+//! workers. It is closed by a free request and never by a paid call, so that no call is an
+//! experiment.
 
+pub(super) mod health_signal;
 pub mod layer;
 pub mod probe;
-pub(super) mod seen;
 #[cfg(test)]
 #[allow(clippy::expect_used)]
 mod tests;
@@ -39,7 +40,7 @@ pub struct Settings {
 
 /// What a call's end shows about the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum HealthSignal {
     /// Answered, even if with a refusal: a 4xx, a full window, a rejected key.
     Alive,
     /// Unreachable, timed out, broke off, or only its platform answered (502, 503, 504, a
@@ -115,14 +116,16 @@ impl Breaker {
     }
 
     /// Notes how a team's call ended. Returns whether that opened the breaker.
-    pub fn note(&self, team: &TeamId, seen: Seen, now: Duration) -> bool {
+    pub fn note(&self, team: &TeamId, health_signal: HealthSignal, now: Duration) -> bool {
         let Some(settings) = &self.settings else { return false };
-        match seen {
-            Seen::Alive => {
+        match health_signal {
+            HealthSignal::Alive => {
                 self.forget();
                 false
             }
-            Seen::Failed | Seen::ErrorOfItsOwn => self.count(settings, team, seen, now),
+            HealthSignal::Failed | HealthSignal::ErrorOfItsOwn => {
+                self.count(settings, team, health_signal, now)
+            }
         }
     }
 
@@ -149,11 +152,19 @@ impl Breaker {
         }
     }
 
-    fn count(&self, settings: &Settings, team: &TeamId, seen: Seen, now: Duration) -> bool {
+    fn count(
+        &self,
+        settings: &Settings,
+        team: &TeamId,
+        health_signal: HealthSignal,
+        now: Duration,
+    ) -> bool {
         let mut streak = self.streak();
         // Calls that were in flight when it opened add nothing.
         let is_open = self.state.open.load(Ordering::Acquire) > 0;
-        if is_open || (seen == Seen::ErrorOfItsOwn && !streak.teams.insert(team.clone())) {
+        if is_open
+            || (health_signal == HealthSignal::ErrorOfItsOwn && !streak.teams.insert(team.clone()))
+        {
             return false;
         }
         self.state.troubled.store(true, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Breaker, Seen, seen};
+use super::{Breaker, HealthSignal, health_signal};
 use crate::clock::{self, Clock};
 use crate::live::Live;
 use crate::upstream::client::Failed;
@@ -69,13 +69,13 @@ impl Probe {
         let bounds =
             Bounds { answer: upstream.bounds.answer.min(ANSWER_WITHIN), ..upstream.bounds };
         let answered = self.client.ask(&upstream.origin, request, bounds).await;
-        match (seen::seen(&answered), answered) {
-            (Some(Seen::Alive) | None, _) => Ok(()),
-            (Some(Seen::Failed | Seen::ErrorOfItsOwn), Ok(received)) => {
+        match (health_signal::health_signal(&answered), answered) {
+            (Some(HealthSignal::Alive) | None, _) => Ok(()),
+            (Some(HealthSignal::Failed | HealthSignal::ErrorOfItsOwn), Ok(received)) => {
                 Err(format!("it answered {}", received.head.status))
             }
             (
-                Some(Seen::Failed | Seen::ErrorOfItsOwn),
+                Some(HealthSignal::Failed | HealthSignal::ErrorOfItsOwn),
                 Err(
                     failed @ (Failed::Unreachable(_)
                     | Failed::TimedOut

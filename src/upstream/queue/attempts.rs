@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tower::Service;
 
 use super::permit::Permit;
-use super::waiter::Wanted;
+use super::waiter::PermitRequest;
 use super::{Connected, PermitClient, Permitted};
 use crate::admission::{Admitted, Forwarded, Reservation};
 use crate::call::{ExecutionOutcome, PaidCall, UpstreamResponse};
@@ -253,7 +253,7 @@ impl Attempts {
                 self.wait_again().await?;
             }
             let (team, started) = (&self.call().team, Instant::now());
-            let wanted = Wanted {
+            let wanted = PermitRequest {
                 team: team.id.clone(),
                 weight: team.weight,
                 until: started + upstream.queue.max_wait.saturating_sub(self.queued),

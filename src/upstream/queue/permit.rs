@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::permit_client::PermitClient;
-use super::waiter::{WaitResult, Wanted};
+use super::waiter::{PermitRequest, WaitResult};
 use crate::permits::{KeyName, PermitId};
 use crate::refusal::Refusal;
 
@@ -12,11 +12,11 @@ impl PermitClient {
     /// gives the position up.
     pub(super) async fn permit(
         self: &Arc<Self>,
-        wanted: Wanted,
+        request: PermitRequest,
     ) -> Result<Option<Permit>, Refusal> {
         let id = PermitId::new();
         let position = QueuePosition::new(id, Arc::clone(self));
-        match self.wait(id, wanted).await {
+        match self.wait(id, request).await {
             Ok(WaitResult::Granted { key, left }) => Ok(Some(Permit { position, key, left })),
             Ok(WaitResult::Unlimited) => Ok(None),
             Ok(WaitResult::Refused(refusal)) => Err(refusal),

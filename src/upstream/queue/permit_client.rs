@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::waiter::{Estimate, WaitResult, Waiter, Wanted};
+use super::waiter::{Estimate, PermitRequest, WaitResult, Waiter};
 use crate::clock::Clock;
 use crate::live::Live;
 use crate::permits::{
@@ -74,11 +74,11 @@ impl PermitClient {
     pub(super) fn wait(
         self: &Arc<Self>,
         id: PermitId,
-        wanted: Wanted,
+        request: PermitRequest,
     ) -> oneshot::Receiver<WaitResult> {
         let (reply, result) = oneshot::channel();
         let waiter =
-            Waiter { wanted, reply, offered: None, look_at: Instant::now(), estimate: None };
+            Waiter { request, reply, offered: None, look_at: Instant::now(), estimate: None };
         self.lock().waiting.insert(id, waiter);
         self.ensure_running();
         result
@@ -120,7 +120,7 @@ impl PermitClient {
 
     fn note_gone(&self, waiter: Option<&Waiter>) {
         if let Some(waiter) = waiter.filter(|waiter| waiter.estimate.is_some()) {
-            self.observer.queue_left(&waiter.wanted.team);
+            self.observer.queue_left(&waiter.request.team);
         }
     }
 
@@ -152,7 +152,7 @@ impl PermitClient {
         self.refuse(&mut state, |waiter| {
             waiter
                 .estimate
-                .filter(|_| waiter.wanted.until <= now)
+                .filter(|_| waiter.request.until <= now)
                 .map(|estimate| estimate.refusal())
         });
         let mut operations = std::mem::take(&mut state.unsent);
@@ -178,7 +178,7 @@ impl PermitClient {
             return Operation::Wait(id);
         }
         waiter.offered = Some(Arc::clone(usable));
-        let Wanted { team, weight, turned_back, .. } = &waiter.wanted;
+        let PermitRequest { team, weight, turned_back, .. } = &waiter.request;
         let keys = upstream.keys.in_turn(self.clock.now());
         Operation::Ask(Ask {
             id,
@@ -244,11 +244,11 @@ impl PermitClient {
     ) -> Result<(), Refusal> {
         let Some(waiter) = state.waiting.get_mut(&id) else { return Ok(()) };
         let now = Instant::now();
-        if waiter.wanted.until.saturating_duration_since(now) < opens_in {
+        if waiter.request.until.saturating_duration_since(now) < opens_in {
             return Err(estimate.refusal());
         }
         if waiter.estimate.replace(estimate).is_none() {
-            self.observer.queue_joined(&waiter.wanted.team);
+            self.observer.queue_joined(&waiter.request.team);
         }
         waiter.look_at = now + opens_in.clamp(MOMENT, LOOK_AGAIN);
         Ok(())
@@ -286,7 +286,7 @@ impl PermitClient {
     fn next_look(&self) -> Instant {
         let state = self.lock();
         let soonest =
-            state.waiting.values().map(|waiter| waiter.look_at.min(waiter.wanted.until)).min();
+            state.waiting.values().map(|waiter| waiter.look_at.min(waiter.request.until)).min();
         soonest.unwrap_or_else(|| Instant::now() + LOOK_AGAIN)
     }
 

@@ -12,7 +12,7 @@ use crate::credits::Credits;
 use crate::permits::Allowance;
 use crate::secret::Secret;
 use crate::team::TeamId;
-use crate::upstream::breaker::{self, Seen};
+use crate::upstream::breaker::{self, HealthSignal};
 use crate::upstream::keys::{Cooldown, Why};
 use crate::upstream::queue::Settings as QueueSettings;
 use crate::upstream::settings::{KeySettings, Protocol};
@@ -111,9 +111,9 @@ fn permit_client(permits: Arc<dyn Permits>) -> Arc<PermitClient> {
     PermitClient::new(permits, Live::new(upstream()), Arc::new(Unobserved), clock)
 }
 
-fn wanted(wait: Duration) -> Wanted {
+fn request(wait: Duration) -> PermitRequest {
     let team = TeamId::parse("design").unwrap();
-    Wanted { team, weight: 1, until: Instant::now() + wait, turned_back: false }
+    PermitRequest { team, weight: 1, until: Instant::now() + wait, turned_back: false }
 }
 
 fn granted() -> QueuePosition {
@@ -131,7 +131,7 @@ const WAIT: Duration = Duration::from_secs(20);
 async fn simultaneous_calls_share_one_permit_request() {
     let store = Scripted::new(|_| Ok(granted()));
     let client = permit_client(store.clone());
-    let permits = join_all((0..50).map(|_| client.permit(wanted(WAIT)))).await;
+    let permits = join_all((0..50).map(|_| client.permit(request(WAIT)))).await;
     assert!(permits.iter().all(|permit| matches!(permit, Ok(Some(_)))));
     assert_eq!((store.batches(), store.asks.load(Ordering::SeqCst)), (1, 50));
     for mut permit in permits.into_iter().flatten().flatten() {
@@ -145,7 +145,7 @@ async fn simultaneous_calls_share_one_permit_request() {
 async fn a_call_that_waited_in_vain_learns_when_to_retry() {
     let store = Scripted::new(|_| Ok(waiting()));
     let (started, wait) = (Instant::now(), Duration::from_millis(500));
-    let refused = permit_client(store).permit(wanted(wait)).await.err().unwrap();
+    let refused = permit_client(store).permit(request(wait)).await.err().unwrap();
     assert!(started.elapsed() >= wait);
     // 130 calls before it take two minutes of 60.
     let Refusal::SharedRateLimited { retry_at, retry_after } = refused else {
@@ -173,12 +173,12 @@ async fn without_the_store_newcomers_are_refused_and_positions_kept() {
     let early = tokio::spawn({
         let client = Arc::clone(&client);
         async move {
-            client.permit(wanted(WAIT)).await.map(|permit| permit.map(|mut permit| permit.spend()))
+            client.permit(request(WAIT)).await.map(|permit| permit.map(|mut permit| permit.spend()))
         }
     });
     until(|| client.lock().waiting.values().any(|waiter| waiter.estimate.is_some())).await;
     away.store(true, Ordering::SeqCst);
-    assert_eq!(client.permit(wanted(WAIT)).await.err(), Some(Refusal::LedgerUnavailable));
+    assert_eq!(client.permit(request(WAIT)).await.err(), Some(Refusal::LedgerUnavailable));
     back.store(true, Ordering::SeqCst);
     away.store(false, Ordering::SeqCst);
     assert_eq!(early.await.unwrap(), Ok(Some(())));
@@ -190,7 +190,7 @@ async fn when_no_key_can_be_used_nobody_waits_for_one() {
     let keys: Arc<KeyPool> = Arc::clone(&client.upstream.read().keys);
     let waits = tokio::spawn({
         let client = Arc::clone(&client);
-        async move { client.permit(wanted(WAIT)).await.err() }
+        async move { client.permit(request(WAIT)).await.err() }
     });
     until(|| client.lock().waiting.values().any(|waiter| waiter.estimate.is_some())).await;
     let now = client.clock.now();
@@ -205,11 +205,15 @@ async fn nobody_waits_for_the_upstream_once_the_breaker_opens() {
     let client = permit_client(Scripted::new(|_| Ok(waiting())));
     let waits = tokio::spawn({
         let client = Arc::clone(&client);
-        async move { client.permit(wanted(WAIT)).await.err() }
+        async move { client.permit(request(WAIT)).await.err() }
     });
     until(|| client.lock().waiting.values().any(|waiter| waiter.estimate.is_some())).await;
     let team = TeamId::parse("growth").unwrap();
-    assert!(client.upstream.read().breaker.note(&team, Seen::Failed, client.clock.elapsed()));
+    assert!(client.upstream.read().breaker.note(
+        &team,
+        HealthSignal::Failed,
+        client.clock.elapsed()
+    ));
     let Some(Refusal::UpstreamUnavailable { retry_after }) = waits.await.unwrap() else {
         panic!("it waited on")
     };

@@ -13,7 +13,7 @@ use crate::team::TeamId;
 
 /// A call that wants a permit.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct PermitRequest {
     pub(super) team: TeamId,
     pub(super) weight: u32,
     /// When its wait ends, once the store has queued it.
@@ -35,7 +35,7 @@ pub(super) enum WaitResult {
 
 /// A waiting call in the permit client.
 pub(super) struct Waiter {
-    pub(super) wanted: Wanted,
+    pub(super) request: PermitRequest,
     pub(super) reply: oneshot::Sender<WaitResult>,
     /// The keys last sent to the store; `None` before the first request.
     pub(super) offered: Option<Arc<[KeyName]>>,

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 /// Least rate at which an answer must be read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Least {
+pub(super) struct MinRate {
     /// Bytes a second.
     pub(super) rate: u64,
     /// Length of the stretches over which it is measured.
@@ -24,7 +24,7 @@ pub(super) struct Least {
 
 /// Read rate of one answer.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct ReadRate {
     taken: AtomicU64,
     /// Time of the last check, and the bytes taken by then.
     looked: Mutex<(Instant, u64)>,
@@ -34,7 +34,7 @@ pub(super) struct Pace {
     stream: AtomicWaker,
 }
 
-impl Pace {
+impl ReadRate {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             taken: AtomicU64::new(0),
@@ -56,16 +56,16 @@ impl Pace {
     }
 
     /// Whether less than the least rate was taken since the last check. Checks once per window.
-    pub(super) fn is_too_slow(&self, least: Least) -> bool {
+    pub(super) fn is_too_slow(&self, min: MinRate) -> bool {
         let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, before) = *looked;
         let elapsed = since.elapsed();
-        if elapsed < least.window {
+        if elapsed < min.window {
             return false;
         }
         let taken = self.taken.load(Ordering::Relaxed);
         *looked = (Instant::now(), taken);
-        let needed = u128::from(least.rate) * elapsed.as_millis() / 1000;
+        let needed = u128::from(min.rate) * elapsed.as_millis() / 1000;
         u128::from(taken.saturating_sub(before)) < needed
     }
 
@@ -80,7 +80,7 @@ impl Pace {
     /// Runs the stream that carries this answer, until it ends or is cut off.
     pub(super) fn carried_by(self: Arc<Self>, stream: impl Future<Output = ()> + Send + 'static) {
         self.has_stream.store(true, Ordering::Relaxed);
-        drop(tokio::spawn(Cuttable { stream, pace: self }));
+        drop(tokio::spawn(Cuttable { stream, read_rate: self }));
     }
 }
 
@@ -90,7 +90,7 @@ pin_project! {
     struct Cuttable<F> {
         #[pin]
         stream: F,
-        pace: Arc<Pace>,
+        read_rate: Arc<ReadRate>,
     }
 }
 
@@ -99,8 +99,8 @@ impl<F: Future<Output = ()>> Future for Cuttable<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
-        this.pace.stream.register(cx.waker());
-        if this.pace.is_cut.load(Ordering::Acquire) {
+        this.read_rate.stream.register(cx.waker());
+        if this.read_rate.is_cut.load(Ordering::Acquire) {
             Poll::Ready(())
         } else {
             this.stream.poll(cx)
@@ -112,36 +112,36 @@ impl<F: Future<Output = ()>> Future for Cuttable<F> {
 mod tests {
     use super::*;
 
-    const LEAST: Least = Least { rate: 1000, window: Duration::from_secs(10) };
+    const MIN_RATE: MinRate = MinRate { rate: 1000, window: Duration::from_secs(10) };
 
     /// The rate is counted over a window.
     #[tokio::test(start_paused = true)]
     async fn reading_below_the_least_rate_is_too_slow() {
-        let pace = Pace::new();
+        let read_rate = ReadRate::new();
         tokio::time::advance(Duration::from_secs(100)).await;
-        pace.begin();
+        read_rate.begin();
         for (taken, too_slow) in [(10_000, false), (9_999, true), (20_000, false), (0, true)] {
-            pace.record(taken);
-            assert!(!pace.is_too_slow(LEAST), "the window is not over");
-            tokio::time::advance(LEAST.window).await;
-            assert_eq!(pace.is_too_slow(LEAST), too_slow, "{taken}");
+            read_rate.record(taken);
+            assert!(!read_rate.is_too_slow(MIN_RATE), "the window is not over");
+            tokio::time::advance(MIN_RATE.window).await;
+            assert_eq!(read_rate.is_too_slow(MIN_RATE), too_slow, "{taken}");
         }
     }
 
     #[tokio::test]
     async fn a_stream_that_is_cut_off_is_dropped_at_once() {
-        let (pace, held) = (Pace::new(), Arc::new(()));
+        let (read_rate, held) = (ReadRate::new(), Arc::new(()));
         let inside = Arc::clone(&held);
         let stream = async move {
             std::future::pending::<()>().await;
             drop(inside);
         };
-        assert!(!pace.cut(), "it has no stream");
-        let pace = Pace::new();
-        pace.has_stream.store(true, Ordering::Relaxed);
-        let running = tokio::spawn(Cuttable { stream, pace: Arc::clone(&pace) });
+        assert!(!read_rate.cut(), "it has no stream");
+        let read_rate = ReadRate::new();
+        read_rate.has_stream.store(true, Ordering::Relaxed);
+        let running = tokio::spawn(Cuttable { stream, read_rate: Arc::clone(&read_rate) });
         tokio::task::yield_now().await;
-        assert!(pace.cut());
+        assert!(read_rate.cut());
         assert!(running.await.is_ok());
         assert_eq!(Arc::strong_count(&held), 1);
     }

@@ -10,12 +10,12 @@ const SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// Counts an event, and says when to log it.
 #[derive(Debug, Default)]
-pub struct Sparsely(Mutex<(Option<Instant>, u64)>);
+pub struct LogLimiter(Mutex<(Option<Instant>, u64)>);
 
-impl Sparsely {
+impl LogLimiter {
     /// Counts the event. Returns how often it happened since the last log line, when the next is
     /// due.
-    pub fn say(&self) -> Option<u64> {
+    pub fn count(&self) -> Option<u64> {
         let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, times) = &mut *guard;
         *times += 1;
@@ -33,9 +33,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_repeated_message_is_logged_at_intervals_with_its_count() {
-        let sparsely = Sparsely::default();
-        assert_eq!([sparsely.say(), sparsely.say(), sparsely.say()], [Some(1), None, None]);
+        let log_limiter = LogLimiter::default();
+        assert_eq!(
+            [log_limiter.count(), log_limiter.count(), log_limiter.count()],
+            [Some(1), None, None]
+        );
         tokio::time::advance(SAID_EVERY).await;
-        assert_eq!(sparsely.say(), Some(3));
+        assert_eq!(log_limiter.count(), Some(3));
     }
 }

@@ -3,21 +3,23 @@
 use http::StatusCode;
 use serde::de::IgnoredAny;
 
-use super::Seen;
+use super::HealthSignal;
 use crate::upstream::client::{Failed, Received};
 
 /// What a call's end shows; `None` when the cause is ours (no free stream, an answer above our
 /// bounds) or expected (an idle connection was closed).
-pub(crate) fn seen(ended: &Result<Received, Failed>) -> Option<Seen> {
+pub(crate) fn health_signal(ended: &Result<Received, Failed>) -> Option<HealthSignal> {
     match ended {
         Ok(received) => Some(match received.head.status.as_u16() {
-            ..500 => Seen::Alive,
+            ..500 => HealthSignal::Alive,
             status if status == StatusCode::INTERNAL_SERVER_ERROR && is_json(received) => {
-                Seen::ErrorOfItsOwn
+                HealthSignal::ErrorOfItsOwn
             }
-            _ => Seen::Failed,
+            _ => HealthSignal::Failed,
         }),
-        Err(Failed::Unreachable(_) | Failed::TimedOut | Failed::Broken(_)) => Some(Seen::Failed),
+        Err(Failed::Unreachable(_) | Failed::TimedOut | Failed::Broken(_)) => {
+            Some(HealthSignal::Failed)
+        }
         Err(Failed::NoStream | Failed::Gone | Failed::TooLarge(_)) => None,
     }
 }
