@@ -79,7 +79,7 @@ impl Attempt {
         team: &Arc<Team>,
     ) -> Result<(), Outage> {
         match context.keeper.trust(&team.id, self.accepts).await? {
-            TrustState::Believed => Ok(()),
+            TrustState::Trusted => Ok(()),
             TrustState::TooNew => Err(Outage::Lost),
             TrustState::Held => {
                 team.cache().is_held = true;

@@ -105,12 +105,20 @@ fn a_row_that_others_may_have_swept_is_forgotten() {
     doubts(&mut cache, &row);
     assert!(cache.learn_ends(&found(53, id, None), record.deadline).is_none());
     assert!(cache.rows.is_empty());
-    // Renewed after its deadline, before the step.
-    let (mut cache, (id, record), row) = own_call();
-    cache.put_off(&[id], (NOW + 2 * TTL, record.deadline));
-    doubts(&mut cache, &row);
-    assert!(cache.learn_ends(&found(53, id, None), record.deadline).is_none());
-    assert!(cache.rows.is_empty());
+    // Renewed after its deadline, before the step and after it.
+    for is_before in [true, false] {
+        let (mut cache, (id, record), row) = own_call();
+        let renew = |cache: &mut TeamCache| cache.put_off(&[id], (NOW + 2 * TTL, record.deadline));
+        if is_before {
+            renew(&mut cache);
+        }
+        doubts(&mut cache, &row);
+        if !is_before {
+            renew(&mut cache);
+        }
+        assert!(cache.learn_ends(&found(53, id, None), record.deadline).is_none());
+        assert!(cache.rows.is_empty());
+    }
 }
 
 /// What is read may be older than the step, or a copy that lacks it.
@@ -143,10 +151,20 @@ fn a_doubtful_row_is_forgotten_without_its_scopes() {
 
 #[test]
 fn an_answered_row_is_remembered_once() {
-    let (mut cache, (id, _), row) = own_call();
-    doubts(&mut cache, &row);
-    let step = cache.confirmed(Some(at(5, 52))).unwrap();
-    cache.change(step.changes, step.makes);
-    cache.learn_ends(&found(53, id, None), NOW);
-    assert_eq!(cache.rows.len(), 1);
+    for is_unread in [false, true] {
+        let (mut cache, (id, record), row) = own_call();
+        let kept = is_unread.then_some(ReservationRecord { unread: true, ..record });
+        let changes = Changes {
+            ended: if is_unread { Vec::new() } else { vec![id] },
+            opened: kept.clone().map(|kept| (id, kept)).into_iter().collect(),
+            rows: vec![row],
+            ..Changes::default()
+        };
+        let (swept, crossed) = (Vec::new(), Vec::new());
+        cache.doubt(InDoubt { makes: at(5, 52), changes, swept, crossed });
+        let step = cache.confirmed(Some(at(5, 52))).unwrap();
+        cache.change(step.changes, step.makes);
+        cache.learn_ends(&found(53, id, kept), NOW);
+        assert_eq!(cache.rows.len(), 1);
+    }
 }

@@ -124,7 +124,7 @@ pub(super) trait Keeper: Sync {
 pub(super) enum TrustState {
     /// Other processes may still restore what it lacks.
     TooNew,
-    Believed,
+    Trusted,
     /// The store is empty, and an operator must accept that.
     Held,
 }

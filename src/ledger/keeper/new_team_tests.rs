@@ -18,14 +18,14 @@ fn a_team_that_was_seen_needs_no_trust() {
 }
 
 #[test]
-fn a_team_is_believed_only_when_the_keeper_says_so() {
+fn a_team_is_trusted_only_when_the_keeper_says_so() {
     for (trust, is_held) in
-        [(TrustState::Believed, false), (TrustState::TooNew, false), (TrustState::Held, true)]
+        [(TrustState::Trusted, false), (TrustState::TooNew, false), (TrustState::Held, true)]
     {
         let (mut keeper, team) = (keeper(Verdict::Done), new_team());
         keeper.trust = trust;
         let outcome = keeper.run(Attempt::new(&quotes()).trust(&keeper.context(), &team));
-        assert_eq!(outcome.is_ok(), trust == TrustState::Believed);
+        assert_eq!(outcome.is_ok(), trust == TrustState::Trusted);
         assert_eq!(team.cache().is_held, is_held);
     }
 }

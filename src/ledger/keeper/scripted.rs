@@ -49,7 +49,7 @@ impl Scripted {
             rules: Ledger::new().rules,
             loss: LossRules { gather: Duration::from_secs(1), hold: false },
             abandoned: Arc::default(),
-            trust: TrustState::Believed,
+            trust: TrustState::Trusted,
             may_be_made: true,
             now: AtomicI64::new(NOW),
             replication_id: AtomicU64::new(0),

@@ -33,7 +33,7 @@ pub(super) struct RedisKeeper {
 pub(super) struct Trust {
     /// Number of the connection whose server was trusted. In a cluster, nodes change behind one
     /// connection.
-    pub(super) believed: AtomicU64,
+    pub(super) trusted: AtomicU64,
     /// Number of the connection whose server the store has noted.
     pub(super) introduced: AtomicU64,
     /// Whether this process has logged that the store is empty and held.
@@ -42,7 +42,7 @@ pub(super) struct Trust {
 
 impl Trust {
     pub(super) fn new(logged_held: Arc<AtomicBool>) -> Self {
-        Self { believed: AtomicU64::new(0), introduced: AtomicU64::new(0), logged_held }
+        Self { trusted: AtomicU64::new(0), introduced: AtomicU64::new(0), logged_held }
     }
 }
 

@@ -34,20 +34,20 @@ pub(super) async fn trust(
 ) -> Result<TrustState, Outage> {
     let number = keeper.server().await?;
     if !accepts
-        && number.is_some_and(|number| keeper.trust.believed.load(Ordering::Relaxed) == number)
+        && number.is_some_and(|number| keeper.trust.trusted.load(Ordering::Relaxed) == number)
     {
-        return Ok(TrustState::Believed);
+        return Ok(TrustState::Trusted);
     }
-    let belief = look_into(keeper, Some(team), accepts).await?;
-    if let (TrustState::Believed, false, Some(number)) = (belief, accepts, number) {
-        keeper.trust.believed.store(number, Ordering::Relaxed);
+    let state = look_into(keeper, Some(team), accepts).await?;
+    if let (TrustState::Trusted, false, Some(number)) = (state, accepts, number) {
+        keeper.trust.trusted.store(number, Ordering::Relaxed);
     }
-    Ok(belief)
+    Ok(state)
 }
 
 /// Makes the store note its server again, since it may have been emptied.
 pub(super) async fn doubt(keeper: &RedisKeeper, team: &TeamId) {
-    keeper.trust.believed.store(0, Ordering::Relaxed);
+    keeper.trust.trusted.store(0, Ordering::Relaxed);
     if let Err(error) = look_into(keeper, Some(team), false).await {
         tracing::debug!(%error, "the store could not note which server it is");
     }
@@ -59,7 +59,7 @@ pub(super) async fn probe(keeper: &RedisKeeper) -> Result<(), Outage> {
     match look_into(keeper, None, false).await? {
         TrustState::TooNew => Err(Outage::Lost),
         // Closed teams are reported one by one.
-        TrustState::Believed | TrustState::Held => Ok(()),
+        TrustState::Trusted | TrustState::Held => Ok(()),
     }
 }
 
@@ -107,9 +107,9 @@ pub(super) async fn may_be_made(
         return Ok(false);
     }
     // Asked again although the server was trusted: it may have been emptied since.
-    keeper.trust.believed.store(0, Ordering::Relaxed);
+    keeper.trust.trusted.store(0, Ordering::Relaxed);
     match look_into(keeper, Some(team), false).await? {
-        TrustState::Believed => Ok(true),
+        TrustState::Trusted => Ok(true),
         TrustState::TooNew | TrustState::Held => Err(Outage::Lost),
     }
 }
@@ -133,13 +133,13 @@ async fn look_into(
     let answer = keeper
         .client
         .go_on(team, key, |mut link| async move { answered(&mut link, key, question).await });
-    let (belief, is_new): (u8, u8) = read(answer.await?, "whether the store is trusted")?;
-    let belief = match belief {
+    let (state, is_new): (u8, u8) = read(answer.await?, "whether the store is trusted")?;
+    let state = match state {
         0 => TrustState::TooNew,
-        1 => TrustState::Believed,
+        1 => TrustState::Trusted,
         _ => TrustState::Held,
     };
-    if is_new == 1 && belief != TrustState::Held {
+    if is_new == 1 && state != TrustState::Held {
         tracing::info!(
             served_in = ?keeper.settings().gather(),
             "the store of the ledger is new, or was restarted, replaced or emptied: other \
@@ -148,7 +148,7 @@ async fn look_into(
         );
     }
     // One log line covers all teams, since all are held in an empty store; `/readyz` lists them.
-    if belief == TrustState::Held
+    if state == TrustState::Held
         && team.is_some()
         && !keeper.trust.logged_held.swap(true, Ordering::Relaxed)
     {
@@ -157,7 +157,7 @@ async fn look_into(
              that (moongate teams accept-loss --all)"
         );
     }
-    Ok(belief)
+    Ok(state)
 }
 
 /// The question without the server's replication id.

@@ -41,7 +41,7 @@ pub(super) async fn before_reading(keeper: &RedisKeeper, team: &TeamId) -> Resul
     kind.arg(&old);
     if keeper.read(team, &old, &kind).await? == Value::SimpleString("hash".to_owned()) {
         match trust::trust(keeper, team, false).await? {
-            TrustState::Believed => take_over(keeper, team).await?,
+            TrustState::Trusted => take_over(keeper, team).await?,
             TrustState::TooNew | TrustState::Held => return Err(Outage::Lost),
         };
     }

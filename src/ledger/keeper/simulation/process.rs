@@ -43,7 +43,7 @@ pub(super) struct Process {
     /// Number of steps named by this incarnation.
     names: AtomicU64,
     /// The server that it trusts for each team; 0: none.
-    believed: Vec<AtomicU64>,
+    trusted: Vec<AtomicU64>,
     /// The number of the server to which its connection leads.
     replication_id: AtomicU64,
     pub(super) gather: Duration,
@@ -60,7 +60,7 @@ impl Process {
                 world.stores.iter().map(|store| store.checker.scenario.team.clone()).collect();
             (ids, Arc::clone(&world.scenario.rules), Duration::from_micros(gather))
         };
-        let believed = ids.iter().map(|_| AtomicU64::new(0)).collect();
+        let trusted = ids.iter().map(|_| AtomicU64::new(0)).collect();
         Arc::new(Self {
             number,
             incarnation,
@@ -73,7 +73,7 @@ impl Process {
             ahead: AtomicI64::new(0),
             releasing: AtomicBool::new(false),
             names: AtomicU64::new(0),
-            believed,
+            trusted,
             replication_id: AtomicU64::new(0),
             gather,
         })
@@ -157,8 +157,8 @@ impl Process {
         if !self.is_so(team, Request::Trust).await? {
             return Ok(TrustState::TooNew);
         }
-        self.believed[team].store(server, Ordering::Relaxed);
-        Ok(TrustState::Believed)
+        self.trusted[team].store(server, Ordering::Relaxed);
+        Ok(TrustState::Trusted)
     }
 
     async fn is_so(&self, team: usize, request: Request) -> Result<bool, Outage> {
@@ -196,15 +196,15 @@ impl Keeper for Process {
 
     async fn trust(&self, team: &TeamId, _accepts: bool) -> Result<TrustState, Outage> {
         let (team, server) = (self.number_of(team), self.world.lock().server);
-        if self.believed[team].load(Ordering::Relaxed) == server {
-            return Ok(TrustState::Believed);
+        if self.trusted[team].load(Ordering::Relaxed) == server {
+            return Ok(TrustState::Trusted);
         }
         self.trusted(team).await
     }
 
     async fn is_doubted(&self, team: &TeamId) {
         let team = self.number_of(team);
-        self.believed[team].store(0, Ordering::Relaxed);
+        self.trusted[team].store(0, Ordering::Relaxed);
         let _ = self.trusted(team).await;
     }
 
@@ -223,9 +223,9 @@ impl Keeper for Process {
             return Ok(false);
         }
         // Asked again: the store may have been emptied since.
-        self.believed[team].store(0, Ordering::Relaxed);
+        self.trusted[team].store(0, Ordering::Relaxed);
         match self.trusted(team).await? {
-            TrustState::Believed => Ok(true),
+            TrustState::Trusted => Ok(true),
             TrustState::TooNew | TrustState::Held => Err(Outage::Lost),
         }
     }
