@@ -23,7 +23,7 @@ use crate::identity::principal::Identified;
 use crate::live::Live;
 use crate::refusal::Refusal;
 use crate::request::route::AuthenticatedRoute;
-use crate::request::{Arrival, Routed, Stage, StageSpan};
+use crate::request::{Arrival, RequestLog, Routed, Stage, StageSpan};
 use crate::step::{Below, Step, Under};
 
 /// Authenticates the caller.
@@ -101,13 +101,16 @@ where
         Either::Right(Either::Right(below.later(|mut below| async move {
             let judged = match known {
                 Ok((rejection, refusal)) => {
-                    Err(refuse(guard.turn_away(&authenticator, rejection, from).await, |_| refusal))
+                    let turned = guard.turn_away(&authenticator, rejection, from).await;
+                    Err(refuse(&routed.arrival.record, turned, |_| refusal))
                 }
                 Err(credential) => {
                     let presented = Presented { credential: &credential, team: team.as_ref() };
                     let judged = guard.judge(&authenticator, presented, from).await;
                     judged.map_err(|turned| {
-                        refuse(turned, |why| with_refusal(why, &authenticator, &credential).1)
+                        refuse(&routed.arrival.record, turned, |why| {
+                            with_refusal(why, &authenticator, &credential).1
+                        })
                     })
                 }
             };
@@ -178,11 +181,19 @@ fn with_refusal(
     (rejection, refusal)
 }
 
-fn refuse(turned: Turned, refusal_of: impl FnOnce(Rejection) -> Refusal) -> Refusal {
+fn refuse(
+    record: &RequestLog,
+    turned: Turned,
+    refusal_of: impl FnOnce(Rejection) -> Refusal,
+) -> Refusal {
     match turned {
         Turned::AwayUntil { retry_at, retry_after } => {
             Refusal::TooManyFailures { retry_at, retry_after }
         }
-        Turned::Away(rejection) => refusal_of(rejection),
+        Turned::Away { rejection, delayed } => {
+            // It waited on purpose, which is no work of the gateway's.
+            record.facts().delayed += delayed;
+            refusal_of(rejection)
+        }
     }
 }

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use jiff::Timestamp;
@@ -42,7 +42,12 @@ pub struct CredentialGuard {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turned {
     /// Rejected.
-    Away(Rejection),
+    Away {
+        /// Why.
+        rejection: Rejection,
+        /// How long the answer was delayed on purpose.
+        delayed: Duration,
+    },
     /// Too many from its address failed, and this one did too or was not checked.
     AwayUntil {
         /// When the next one is checked.
@@ -50,6 +55,12 @@ pub enum Turned {
         /// How long until then.
         retry_after: Duration,
     },
+}
+
+impl Turned {
+    const fn at_once(rejection: Rejection) -> Self {
+        Self::Away { rejection, delayed: Duration::ZERO }
+    }
 }
 
 impl CredentialGuard {
@@ -115,7 +126,7 @@ impl CredentialGuard {
             }
             Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
             // The worker is shutting down.
-            Err(_) => Err(Turned::Away(Rejection::Overloaded)),
+            Err(_) => Err(Turned::at_once(Rejection::Overloaded)),
         }
     }
 
@@ -149,15 +160,16 @@ impl CredentialGuard {
         answered: Answered,
     ) -> Turned {
         match answered {
-            Answered::AtOnce => {}
-            Answered::Refused(wait) => return self.for_so_long(wait),
+            Answered::AtOnce => Turned::at_once(rejection),
+            Answered::Refused(wait) => self.for_so_long(wait),
             Answered::Slowly => {
+                let started = Instant::now();
                 if let Ok(_held) = self.slow.try_acquire() {
                     tokio::time::sleep(authenticator.throttle().slow_by).await;
                 }
+                Turned::Away { rejection, delayed: started.elapsed() }
             }
         }
-        Turned::Away(rejection)
     }
 
     fn for_so_long(&self, retry_after: Duration) -> Turned {

@@ -63,6 +63,8 @@ pub struct RequestFacts {
     pub upstream: Duration,
     /// Time spent waiting for another call with the same idempotency key.
     pub joined: Duration,
+    /// Time that the refusal of a failed credential was delayed on purpose.
+    pub delayed: Duration,
     /// The current wait and since when. Noted at the start, because the caller may leave during it.
     pub waits: Option<(Wait, Instant)>,
     /// Name of the shared key that the call was last sent with.
@@ -108,10 +110,10 @@ impl RequestFacts {
         *waited += since.elapsed();
     }
 
-    /// Total time spent waiting outside the gateway.
+    /// Total time spent waiting, which is not the gateway's own work.
     #[must_use]
     pub fn elsewhere(&self) -> Duration {
-        self.receiving + self.queue + self.upstream + self.joined
+        self.receiving + self.queue + self.upstream + self.joined + self.delayed
     }
 
     /// The model as a metric label: `other` unless it has a price.

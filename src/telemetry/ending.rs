@@ -169,7 +169,8 @@ impl Drop for Ending {
             route.duration.observe_traced(duration, facts.trace, self.watch.clock.now());
             metrics.answered(route, status);
         }
-        if self.answered.is_some() {
+        // A refusal is quick, and many of them would hide what calls wait for.
+        if self.answered.is_some() && facts.refusal.is_none() {
             metrics.catalogue().overhead_seconds.observe(own);
         }
         if let Some(kind) = &facts.refusal {

@@ -201,6 +201,8 @@ async fn refusals_are_counted_by_code_source_and_known_team() {
         watched.metrics.catalogue().refusals_total.with(["", "team_suspended", "policy"]).get(),
         1
     );
+    // It would hide what calls wait for.
+    assert_eq!(watched.metrics.catalogue().overhead_seconds.count(), 0);
     let line = watched.lines().remove(0);
     assert_eq!(
         (line["outcome"].as_str(), line["code"].as_str()),

@@ -111,7 +111,7 @@ def first_screen(board: Board) -> None:
         lines(
             "Own overhead",
             "What the gateway itself adds to a request, the ledger's time included, without the"
-            " body, the queue and the upstream. Refused requests are among them.",
+            " body, the queue and the upstream. Refused requests are not among them.",
             "s",
             quantiles("moongate_overhead_seconds", HERE),
             w=6,
@@ -609,8 +609,9 @@ def replicas() -> list[Placed]:
             runbook="moongatetraceslost",
         ),
         steps_of(
-            "Own overhead, every request",
-            "How many requests fell into each step of the gateway's own time.",
+            "Own overhead in steps",
+            "How many requests that were not refused fell into each step of the gateway's own"
+            " time.",
             f"sum by (le) (increase(moongate_overhead_seconds_bucket{{{HERE}}}{PACE}))",
         ),
     ]

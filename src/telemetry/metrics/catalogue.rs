@@ -100,8 +100,8 @@ catalogue! {
     /// Times that callers had to wait to be accepted, by what was used up: connections_max,
     /// descriptors.
     accept_stalls_total: Family<Counter, 1> = ["reason"];
-    /// The gateway's own time until the answer was ready: without receiving the body, the queue,
-    /// the upstream and a joined call.
+    /// The gateway's own time until the answer was ready, of requests that were not refused:
+    /// without receiving the body, the queue, the upstream and a joined call.
     overhead_seconds: Single<Histogram> = [], in OWN;
     /// Requests of known teams, by outcome: ok, upstream_error, refused, abandoned.
     team_requests_total: Family<Counter, 3> = ["team", "model", "outcome"];

@@ -101,6 +101,22 @@ async fn after_many_failures_only_bad_credentials_are_refused() {
     assert_eq!(gateway.metric(counted).await, Some(7.0));
 }
 
+/// Otherwise somebody who guesses would look like a slow ledger.
+#[tokio::test]
+async fn a_delayed_refusal_is_no_time_of_the_gateways_own() {
+    const SLOW_BY: f64 = 400.0;
+    let firemoon = Firemoon::start();
+    let slowly = json!({ "failures": 2, "within": "1h", "slow_by": "400ms", "refuse_for": "1h" });
+    let installation = installation(&firemoon).set("/identity/throttle", slowly);
+    let gateway = Gateway::serve(&installation).await;
+    for _ in 0..2 {
+        expect(&gateway, &guess(), INVALID).await;
+    }
+    let lines = gateway.lines_written(2, "request").await;
+    let [duration, own] = ["duration_ms", "own_ms"].map(|time| lines[1][time].as_f64().unwrap());
+    assert!(duration >= SLOW_BY && own <= duration - SLOW_BY, "{duration} ms, {own} its own");
+}
+
 /// A good one is not.
 #[tokio::test]
 async fn wrong_operator_tokens_are_logged_slowed_and_refused() {

@@ -75,7 +75,7 @@ fn identified(
     async move {
         match guard.judge(&authenticator, &token, from).await {
             Ok((principal, _)) => Ok(format!("{}/{}", principal.team, principal.user)),
-            Err(Turned::Away(rejection)) => Err(rejection),
+            Err(Turned::Away { rejection, .. }) => Err(rejection),
             Err(turned @ Turned::AwayUntil { .. }) => panic!("{turned:?}"),
         }
     }
