@@ -52,9 +52,11 @@ impl TeamCache {
     }
 
     /// Remembers the rows of this process's calls that were ended by steps in doubt: they are not
-    /// open any more, and before their deadlines nobody else ends them. Returns the step in doubt
-    /// if these ends show that it was written. Otherwise it is forgotten once the keeper has come
-    /// past it. `found` was read at this moment of the keeper's time, and shows no loss.
+    /// open any more, and before their deadlines nobody else ends them. (Unless the keeper's clock
+    /// was set forward and back meanwhile: then another process may have swept one.) Returns the
+    /// step in doubt if these ends show that it was written. Otherwise it is forgotten once the
+    /// keeper has come past it. `found` was read at this moment of the keeper's time, and shows no
+    /// loss.
     pub(super) fn learn_ends(&mut self, found: &Found, at: i64) -> Option<Box<InDoubt>> {
         let revision = found.revision?;
         let mut shown = None;
