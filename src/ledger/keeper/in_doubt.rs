@@ -35,7 +35,8 @@ impl TeamCache {
         }
     }
 
-    /// Gives the rows of calls that an earlier step may have ended the moment that they have there.
+    /// Sets the end of each call that an earlier step may have ended to the moment of that step, so
+    /// that both write the same row.
     pub(super) fn repeat_ends(&self, rows: &mut [Row]) {
         for row in rows {
             if let Some(own) = self.own.get(&row.id)
