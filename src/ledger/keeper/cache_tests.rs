@@ -101,7 +101,7 @@ fn a_process_knows_when_its_open_calls_were_admitted() {
         ..Found::default()
     });
     [open, ended].iter().for_each(|id| cache.owns_admitted(*id));
-    let opens = Changes { opened: [(new, other)].into(), ..Changes::default() };
+    let opens = Changes { opened: [(new, other)].into_iter().collect(), ..Changes::default() };
     cache.owns(&opens, at(5, 51));
     let own =
         |cache: &TeamCache| [open, new, ended].map(|id| cache.own.get(&id).map(|own| own.admitted));

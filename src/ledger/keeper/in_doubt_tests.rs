@@ -89,7 +89,7 @@ fn a_further_attempt_at_an_end_writes_the_same_row() {
 fn a_doubtful_row_is_remembered_while_its_answer_is_read() {
     let (mut cache, (id, record), row) = own_call();
     let kept = ReservationRecord { unread: true, ..record };
-    let opened = [(id, kept.clone())].into();
+    let opened = [(id, kept.clone())].into_iter().collect();
     let changes = Changes { opened, rows: vec![row], ..Changes::default() };
     let (swept, crossed) = (Vec::new(), Vec::new());
     cache.doubt(InDoubt { makes: at(5, 52), changes, swept, crossed });

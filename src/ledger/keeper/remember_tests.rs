@@ -177,8 +177,10 @@ fn what_was_restored_may_be_lost_again() {
     };
     let mut cache = remembers(Found::default());
     begins_again(&mut cache, true);
-    let open =
-        crate::ledger::keeper::Changes { opened: [(id, record)].into(), ..Default::default() };
+    let open = crate::ledger::keeper::Changes {
+        opened: [(id, record)].into_iter().collect(),
+        ..Default::default()
+    };
     cache.change(open, at(9, 52));
     // The row was written again.
     let later = Row { settled_at: judgement::at(NOW + 1), ..row };

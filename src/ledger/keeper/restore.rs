@@ -169,7 +169,7 @@ fn opened(cache: &TeamCache, (now, deadline): (i64, i64)) -> Option<(Revision, C
         team: Some(record),
         ends,
         scopes: changed.into_iter().map(|(name, record)| (name, Some(record))).collect(),
-        opened: judged.open,
+        opened: judged.open.into_iter().collect(),
         ended: judged.ended,
         ..Changes::default()
     };

@@ -86,7 +86,7 @@ fn a_team_opens_with_what_is_judged() {
     let cache = known(loss.clone(), found());
     let (revision, changes) = opened(&cache, (NOW, NOW + TTL)).unwrap();
     assert_eq!((revision, &changes.ended, changes.opened.len()), (at(9, 52), &vec![id], 0));
-    assert_eq!(changes.ends, [(ana.clone(), Some(3))].into());
+    assert_eq!(changes.ends, [(ana.clone(), Some(3))].into_iter().collect());
     let free = |record: &Option<ScopeRecord>| record.as_ref().map(ScopeRecord::unread);
     let freed: Vec<_> = changes.scopes.iter().map(|(name, is)| (&*name.level, free(is))).collect();
     assert_eq!(freed, [("team", Some(0)), ("user", Some(0))]);

@@ -6,7 +6,7 @@ use super::super::CellName;
 use super::super::step::{Found, TeamRecord};
 use super::*;
 use crate::credits::Credits;
-use crate::ledger::machine::record::Windows;
+use crate::ledger::machine::windows::Windows;
 use crate::ledger::machine::{Loss, ScopeName, ScopeRecord};
 use crate::ledger::{
     CallResult, CallSummary, OnUnknown, Outcome, ReservationId, Retention, Row, Scope,

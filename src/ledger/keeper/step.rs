@@ -1,9 +1,9 @@
 //! One step at the keeper: what it writes if the revision is as expected, and what it reads
 //! otherwise.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
 use super::wanted::{CellName, Wanted};
@@ -95,17 +95,17 @@ pub(in crate::ledger) struct Mark {
 pub(in crate::ledger) struct Changes {
     pub(in crate::ledger) team: Option<TeamRecord>,
     /// `None` forgets the scope.
-    pub(in crate::ledger) scopes: BTreeMap<ScopeName, Option<ScopeRecord>>,
+    pub(in crate::ledger) scopes: LiteMap<ScopeName, Option<ScopeRecord>>,
     /// New times at which scopes may be forgotten, in microseconds of Unix time; `None`: never.
-    pub(in crate::ledger) ends: BTreeMap<ScopeName, Option<i64>>,
-    pub(in crate::ledger) opened: BTreeMap<ReservationId, ReservationRecord>,
+    pub(in crate::ledger) ends: LiteMap<ScopeName, Option<i64>>,
+    pub(in crate::ledger) opened: LiteMap<ReservationId, ReservationRecord>,
     pub(in crate::ledger) ended: Vec<ReservationId>,
     /// Oldest first.
     pub(in crate::ledger) rows: Vec<Row>,
-    pub(in crate::ledger) cells: BTreeMap<CellName, Sums>,
+    pub(in crate::ledger) cells: LiteMap<CellName, Sums>,
     /// New counts of cells of a day.
-    pub(in crate::ledger) days: BTreeMap<String, u64>,
-    pub(in crate::ledger) top_ups: BTreeMap<TopUpId, TopUpRecord>,
+    pub(in crate::ledger) days: LiteMap<String, u64>,
+    pub(in crate::ledger) top_ups: LiteMap<TopUpId, TopUpRecord>,
     /// Ended calls that were restored, so that none is restored twice.
     pub(in crate::ledger) restored: Vec<ReservationId>,
     /// Other records whose time is over.

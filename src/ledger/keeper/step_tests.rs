@@ -29,14 +29,14 @@ fn a_batch_that_changes_anything_makes_a_revision() {
     let top_up = TopUpRecord { scope: scope.clone(), credits: 5 };
     let all = [
         Changes { team: Some(TeamRecord::default()), ..none() },
-        Changes { scopes: [(scope.clone(), None)].into(), ..none() },
-        Changes { ends: [(scope, None)].into(), ..none() },
-        Changes { opened: [call()].into(), ..none() },
+        Changes { scopes: LiteMap::from_iter([(scope.clone(), None)]), ..none() },
+        Changes { ends: LiteMap::from_iter([(scope, None)]), ..none() },
+        Changes { opened: LiteMap::from_iter([call()]), ..none() },
         Changes { ended: vec![id], ..none() },
         Changes { rows: vec![row()], ..none() },
-        Changes { cells: [(cell, Sums::default())].into(), ..none() },
-        Changes { days: [(String::new(), 1)].into(), ..none() },
-        Changes { top_ups: [(TopUpId::new(), top_up)].into(), ..none() },
+        Changes { cells: LiteMap::from_iter([(cell, Sums::default())]), ..none() },
+        Changes { days: LiteMap::from_iter([(String::new(), 1)]), ..none() },
+        Changes { top_ups: LiteMap::from_iter([(TopUpId::new(), top_up)]), ..none() },
         Changes { restored: vec![id], ..none() },
         Changes { forgotten: vec![Past::Restored(id)], ..none() },
         Changes { trimmed: [0, 1], ..none() },
@@ -65,8 +65,11 @@ fn a_batch_that_changes_anything_makes_a_revision() {
 #[test]
 fn a_batch_touches_the_calls_that_it_opens_or_ends() {
     let ((opened, record), ended) = (call(), ReservationId::new());
-    let changes =
-        Changes { opened: [(opened, record)].into(), ended: vec![ended], ..Changes::default() };
+    let changes = Changes {
+        opened: LiteMap::from_iter([(opened, record)]),
+        ended: vec![ended],
+        ..Changes::default()
+    };
     assert!(changes.touch(opened) && changes.touch(ended) && !changes.touch(ReservationId::new()));
 }
 

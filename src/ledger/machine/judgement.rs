@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::record::{ScopeRecord, Windows};
+use super::record::ScopeRecord;
+use super::windows::Windows;
 use crate::calendar::Calendar;
 use crate::credits::Credits;
 use crate::ledger::topup::with_top_ups;

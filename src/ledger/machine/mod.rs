@@ -5,11 +5,11 @@
 //! and changes. `records` says what a store must provide; a store keeps all changes of an
 //! operation, or none.
 //!
-//! Reading order: `record` (what is kept), `written` (in which form), `bucket` and `judgement` (one
-//! limit), `ends` (when a scope may be forgotten), `past` (rows and usage), `state` (each
-//! operation), `slots`, `sweep`, `reading`, `soft`, `topup`, `open`, and `records` (the store's
-//! side). After a loss: `revision` and `loss` (what is missing), `shares` (merging a scope),
-//! `unclaimed` (what becomes of calls that no process claims).
+//! Reading order: `windows` (what is counted, and when), `record` (what is kept), `written` (in
+//! which form), `bucket` and `judgement` (one limit), `ends` (when a scope may be forgotten),
+//! `past` (rows and usage), `state` (each operation), `slots`, `sweep`, `reading`, `soft`, `topup`,
+//! `open`, and `records` (the store's side). After a loss: `revision` and `loss` (what is missing),
+//! `shares` (merging a scope), `unclaimed` (what becomes of calls that no process claims).
 
 pub(in crate::ledger) mod bucket;
 mod ends;
@@ -30,6 +30,7 @@ pub(in crate::ledger) mod state;
 mod sweep;
 pub(in crate::ledger) mod topup;
 pub(in crate::ledger) mod unclaimed;
+pub(in crate::ledger) mod windows;
 mod written;
 
 pub(in crate::ledger) use loss::Loss;

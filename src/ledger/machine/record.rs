@@ -5,109 +5,29 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
 use super::bucket::Bucket;
+use super::windows::{Counts, End, WindowCounts, Windows, by_name, window};
 use crate::ledger::{CallSummary, Phase, Scope};
 use crate::team::limit::{Period, Unit};
-
-/// How many windows of one period a scope keeps: the newest, and two for calls that began earlier
-/// and are yet to be settled.
-pub(super) const WINDOWS_KEPT: usize = 3;
 
 /// The most marks of a call between two claims: a claim moves its number of marks to the next
 /// multiple of one more, so that earlier marks can be told apart.
 const MARKS_MAX: u32 = 63;
 
-/// The counts of a window, whether or not a limit reads them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "[u64; 4]", into = "[u64; 4]")]
-pub(in crate::ledger) struct Counts {
-    requests: Spending,
-    /// Amount in millionths.
-    credits: Spending,
-}
-
-/// What is spent, and what open reservations hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::ledger) struct Spending {
-    pub(in crate::ledger) spent: u64,
-    pub(in crate::ledger) reserved: u64,
-}
-
-impl From<[u64; 4]> for Counts {
-    fn from(
-        [requests_spent, requests_reserved, credits_spent, credits_reserved]: [u64; 4],
-    ) -> Self {
-        Self {
-            requests: Spending { spent: requests_spent, reserved: requests_reserved },
-            credits: Spending { spent: credits_spent, reserved: credits_reserved },
-        }
-    }
-}
-
-impl From<Counts> for [u64; 4] {
-    fn from(Counts { requests, credits }: Counts) -> Self {
-        [requests.spent, requests.reserved, credits.spent, credits.reserved]
-    }
-}
-
-impl Counts {
-    /// The count in this unit.
-    pub(in crate::ledger) const fn of(&self, unit: Unit) -> Spending {
-        match unit {
-            Unit::Requests => self.requests,
-            Unit::Credits => self.credits,
-        }
-    }
-
-    fn reserve(&mut self, price: u64) {
-        self.requests.reserved += 1;
-        self.credits.reserved += price;
-    }
-
-    fn hold_at_least(&mut self, due: Self) -> bool {
-        let is_short = self.requests.reserved < due.requests.reserved
-            || self.credits.reserved < due.credits.reserved;
-        self.requests.reserved = self.requests.reserved.max(due.requests.reserved);
-        self.credits.reserved = self.credits.reserved.max(due.credits.reserved);
-        is_short
-    }
-
-    fn settle(&mut self, end: &End) {
-        self.requests.reserved = self.requests.reserved.saturating_sub(1);
-        self.requests.spent += u64::from(end.counted);
-        self.credits.reserved = self.credits.reserved.saturating_sub(end.price);
-        self.credits.spent += end.charged;
-    }
-}
-
-/// How a settlement changes the windows that admitted the reservation.
-pub(in crate::ledger) struct End {
-    /// The reserved price, in millionths.
-    pub(in crate::ledger) price: u64,
-    /// The part of it that is charged, in millionths.
-    pub(in crate::ledger) charged: u64,
-    /// Whether it counts as a call.
-    pub(in crate::ledger) counted: bool,
-}
-
-/// Names of the day and the month that admit a call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::ledger) struct Windows {
-    pub(in crate::ledger) day: String,
-    pub(in crate::ledger) month: String,
-}
-
 /// The record of one team, user or key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::ledger) struct ScopeRecord {
     pub(super) total: Counts,
-    pub(super) days: BTreeMap<String, Counts>,
-    pub(super) months: BTreeMap<String, Counts>,
+    #[serde(serialize_with = "by_name")]
+    pub(super) days: WindowCounts,
+    #[serde(serialize_with = "by_name")]
+    pub(super) months: WindowCounts,
     /// Buckets by their period in microseconds.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) buckets: BTreeMap<u64, Bucket>,
+    #[serde(default, skip_serializing_if = "LiteMap::is_empty")]
+    pub(super) buckets: LiteMap<u64, Bucket>,
     /// Ended calls whose answers are still being read: each holds a slot, and nothing else.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) unread: u64,
@@ -148,18 +68,18 @@ impl ScopeRecord {
     /// The counts of the window of this period; zero when no call was admitted in it.
     pub(in crate::ledger) fn counts(&self, period: Period, windows: &Windows) -> Counts {
         let found = match period {
-            Period::Day => self.days.get(&windows.day).copied(),
-            Period::Month => self.months.get(&windows.month).copied(),
+            Period::Day => self.days.get(&*windows.day).copied(),
+            Period::Month => self.months.get(&*windows.month).copied(),
             Period::Total => Some(self.total),
         };
         found.unwrap_or_default()
     }
 
     /// What open reservations hold in each day's window: requests and credits.
-    pub(super) fn held_by_day(&self) -> impl Iterator<Item = (&String, u64, u64)> {
-        self.days
-            .iter()
-            .map(|(day, counts)| (day, counts.requests.reserved, counts.credits.reserved))
+    pub(super) fn held_by_day(&self) -> impl Iterator<Item = (&Arc<str>, u64, u64)> {
+        self.days.iter().map(|(day, counts)| {
+            (day, counts.of(Unit::Requests).reserved, counts.of(Unit::Credits).reserved)
+        })
     }
 
     /// Slots taken by calls in flight and by answers that are still being read.
@@ -169,7 +89,7 @@ impl ScopeRecord {
 
     /// Calls in flight.
     pub(in crate::ledger) const fn open(&self) -> u64 {
-        self.total.requests.reserved
+        self.total.of(Unit::Requests).reserved
     }
 
     /// Answers that are still being read.
@@ -254,23 +174,12 @@ impl ScopeRecord {
 
     /// Ends a call in the windows that admitted it. A window that is not kept any more stays gone.
     pub(in crate::ledger) fn settle(&mut self, windows: &Windows, end: &End) {
-        let day = self.days.get_mut(&windows.day);
-        let month = self.months.get_mut(&windows.month);
+        let day = self.days.get_mut(&*windows.day);
+        let month = self.months.get_mut(&*windows.month);
         for counts in day.into_iter().chain(month).chain([&mut self.total]) {
             counts.settle(end);
         }
     }
-}
-
-/// The window of this name, opened if needed; the oldest others are dropped. Names sort as their
-/// times do.
-fn window<'a>(windows: &'a mut BTreeMap<String, Counts>, name: &str) -> &'a mut Counts {
-    if !windows.contains_key(name) {
-        while windows.len() >= WINDOWS_KEPT {
-            windows.pop_first();
-        }
-    }
-    windows.entry(name.to_owned()).or_default()
 }
 
 /// A scope's name in a store: its level, and whose it is. Cheap to clone, because every call names

@@ -84,7 +84,7 @@ fn a_scope_keeps_its_newest_three_days() {
         record.reserve(&on(day), 5);
     }
     assert_eq!(
-        record.days.into_keys().collect::<Vec<_>>(),
+        record.days.keys().map(|day| &**day).collect::<Vec<_>>(),
         ["2026-11-28", "2026-11-29", "2026-11-30"]
     );
 }

@@ -6,8 +6,10 @@
 //! is a count.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::record::{Counts, ScopeRecord, Share, Shares, WINDOWS_KEPT};
+use super::record::{ScopeRecord, Share, Shares};
+use super::windows::{Counts, WINDOWS_KEPT, WindowCounts, keep_newest};
 
 impl ScopeRecord {
     /// Notes what was counted by the end of earlier epochs, before the scope changes in a later
@@ -91,17 +93,13 @@ impl ScopeRecord {
             (&mut self.days, (&more.days, &less.days)),
             (&mut self.months, (&more.months, &less.months)),
         ] {
-            let names: BTreeSet<&String> = more.keys().chain(less.keys()).collect();
+            let names: BTreeSet<&Arc<str>> = more.keys().chain(less.keys()).collect();
             for name in names {
-                let of = |windows: &BTreeMap<String, Counts>| {
-                    windows.get(name).copied().unwrap_or_default()
-                };
+                let of = |windows: &WindowCounts| windows.get(name).copied().unwrap_or_default();
                 let sum = counts(of(ours), of(more), of(less));
                 ours.insert(name.clone(), sum);
             }
-            while ours.len() > WINDOWS_KEPT {
-                ours.pop_first();
-            }
+            keep_newest(ours, WINDOWS_KEPT);
         }
         self.topped_up = with(self.topped_up, more.topped_up, less.topped_up);
         self.unread = with(self.unread, more.unread, less.unread);
@@ -126,7 +124,7 @@ impl ScopeRecord {
                 Counts::from(numbers.map(|number| i64::try_from(number).map_or(0, |_| number)));
         };
         clamp(&mut self.total);
-        self.days.values_mut().chain(self.months.values_mut()).for_each(clamp);
+        self.days.iter_mut().chain(self.months.iter_mut()).for_each(|(_, counts)| clamp(counts));
         for number in [&mut self.topped_up, &mut self.unread] {
             *number = i64::try_from(*number).map_or(0, |_| *number);
         }
@@ -136,7 +134,7 @@ impl ScopeRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::machine::record::{End, Windows};
+    use crate::ledger::machine::windows::{End, Windows};
     use crate::team::limit::Period;
 
     fn windows() -> Windows {
@@ -251,7 +249,7 @@ mod tests {
         let mut record = on(["2026-11-25", "2026-11-26"]);
         assert!(record.restore(&known(&on(["2026-11-27", "2026-11-28"]), 1, 10)));
         assert_eq!(
-            record.days.into_keys().collect::<Vec<_>>(),
+            record.days.keys().map(|day| &**day).collect::<Vec<_>>(),
             ["2026-11-26", "2026-11-27", "2026-11-28"]
         );
     }

@@ -8,8 +8,9 @@ use jiff::tz::TimeZone;
 use super::ends;
 use super::judgement::{self, Judgement, Moment, Passes};
 use super::past::{self, Ended};
-use super::record::{End, ReservationRecord, ScopeName, ScopeRecord};
+use super::record::{ReservationRecord, ScopeName, ScopeRecord};
 use super::records::Records;
+use super::windows::End;
 use crate::credits::Credits;
 use crate::ledger::{
     Admission, Crossing, Level, LimitStatus, OnUnknown, Phase, ReservationId, Retention, Row,

@@ -19,8 +19,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::record::{End, ReservationRecord, ScopeName, ScopeRecord, Windows};
+use super::record::{ReservationRecord, ScopeName, ScopeRecord};
 use super::revision::Revision;
+use super::windows::{End, Windows};
 use crate::ledger::usage::OVERFLOW;
 use crate::ledger::{CallSummary, ReservationId, Scope};
 
@@ -246,8 +247,10 @@ impl Judged {
 fn held(scopes: &[(ScopeName, ScopeRecord)]) -> Rest {
     let days =
         scopes.iter().flat_map(|(name, record)| record.held_by_day().map(move |held| (name, held)));
-    days.map(|(name, (day, requests, credits))| ((name.clone(), day.clone()), (requests, credits)))
-        .collect()
+    days.map(|(name, (day, requests, credits))| {
+        ((name.clone(), day.to_string()), (requests, credits))
+    })
+    .collect()
 }
 
 fn keys_of(record: &ReservationRecord) -> impl Iterator<Item = (ScopeName, String)> + '_ {

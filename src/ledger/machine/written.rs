@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::bucket::Bucket;
-use super::record::{Counts, ScopeRecord};
+use super::record::ScopeRecord;
+use super::windows::{Counts, WindowCounts};
 
 impl ScopeRecord {
     /// Writes it as JSON.
@@ -61,7 +62,7 @@ fn counts(bytes: &mut Vec<u8>, counts: Counts) {
     bytes.push(b']');
 }
 
-fn windows(bytes: &mut Vec<u8>, begins: &[u8], windows: &BTreeMap<String, Counts>) {
+fn windows(bytes: &mut Vec<u8>, begins: &[u8], windows: &WindowCounts) {
     bytes.extend_from_slice(begins);
     for (place, (name, counted)) in windows.iter().enumerate() {
         if place > 0 {
@@ -73,7 +74,7 @@ fn windows(bytes: &mut Vec<u8>, begins: &[u8], windows: &BTreeMap<String, Counts
             bytes.push(b'"');
         } else {
             // Writing to memory cannot fail.
-            drop(serde_json::to_writer(&mut *bytes, name));
+            drop(serde_json::to_writer(&mut *bytes, &**name));
         }
         bytes.push(b':');
         counts(bytes, *counted);
@@ -96,7 +97,7 @@ fn rare<K: Ord + Serialize, V: Serialize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::machine::record::Windows;
+    use crate::ledger::machine::windows::Windows;
     use crate::team::limit::Period;
 
     fn written(record: &ScopeRecord) -> String {

@@ -174,7 +174,8 @@ mod tests {
             "asked":{"request_id":"r","user":"u","credential":"c","model":"m"}}"#,
         )
         .unwrap();
-        let changes = Changes { opened: [(ids[0], record)].into(), ..Changes::default() };
+        let changes =
+            Changes { opened: [(ids[0], record)].into_iter().collect(), ..Changes::default() };
         let step = Step {
             expected: Expected::Revision(Revision::default()),
             unopened: ids.into(),

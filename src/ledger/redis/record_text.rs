@@ -6,7 +6,7 @@ use std::io::Write as _;
 use serde::{Deserialize, Serialize};
 
 use crate::credits::Credits;
-use crate::ledger::machine::record::Windows;
+use crate::ledger::machine::windows::Windows;
 use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, judgement};
 use crate::ledger::{CallResult, CallSummary, Outage, Outcome, Phase, ReservationId, Row, Sums};
 use crate::store::answer::unreadable;

@@ -175,10 +175,10 @@ fn changed_fields(step: &Step) -> impl Iterator<Item = ChangedField<'_>> {
         .scopes
         .iter()
         .filter_map(|(name, record)| Some(ChangedField::Scope(name, record.as_ref()?)));
-    let new = step.unopened.iter().filter_map(|id| changes.opened.get_key_value(id));
     // The ids are sorted.
-    let is_known = |id: &ReservationId| step.unopened.binary_search(id).is_err();
-    let known = changes.opened.iter().filter(move |(id, _)| is_known(id));
+    let is_new = |id: &ReservationId| step.unopened.binary_search(id).is_ok();
+    let new = changes.opened.iter().filter(move |(id, _)| is_new(id));
+    let known = changes.opened.iter().filter(move |(id, _)| !is_new(id));
     iter::once(ChangedField::Revision(step.makes))
         .chain(changes.team.as_ref().map(ChangedField::Team))
         .chain(scopes)

@@ -7,7 +7,7 @@ use super::losses::{Certainty, Losses};
 use super::scenario::Scenario;
 use super::state::State;
 use crate::ledger::keeper::{Changes, Step};
-use crate::ledger::machine::record::Windows;
+use crate::ledger::machine::windows::Windows;
 use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord};
 use crate::ledger::topup::with_top_ups;
 use crate::ledger::{CallResult, Level, Outcome, Phase, ReservationId, Row};

@@ -1,8 +1,6 @@
 //! Losses of the store, and its trust state afterwards for processes that have never seen a team,
 //! as in `trust.lua`.
 
-use std::collections::BTreeMap;
-
 use super::losses::LiveProcesses;
 use super::planted::Planted;
 use super::scenario::GATHER;
@@ -10,8 +8,7 @@ use super::state::State;
 use super::store::Store;
 use crate::ledger::ReservationId;
 use crate::ledger::keeper::{Changes, Step};
-use crate::ledger::machine::ReservationRecord;
-use crate::ledger::machine::record::End;
+use crate::ledger::machine::windows::End;
 
 impl Store {
     /// Copies the store to a replica, which lags from now on.
@@ -49,11 +46,10 @@ impl Store {
             return step;
         }
         let is_known = |id: &ReservationId| self.state.calls.contains_key(id);
-        let (known, made) =
-            std::mem::take(&mut step.changes.opened).into_iter().partition(|(id, _)| is_known(id));
-        step.changes.opened = known;
-        let made: BTreeMap<ReservationId, ReservationRecord> = made;
-        for record in made.values() {
+        let opened = std::mem::take(&mut step.changes.opened);
+        let (known, made) = opened.into_iter().partition::<Vec<_>, _>(|(id, _)| is_known(id));
+        step.changes.opened = known.into_iter().collect();
+        for (_, record) in &made {
             for name in &record.scopes {
                 let free = End { price: record.price, charged: 0, counted: false };
                 let kept = self.state.scopes.get(name).cloned().unwrap_or_default();

@@ -8,7 +8,7 @@ use super::state::State;
 use crate::ledger::keeper::Changes;
 use crate::ledger::machine::ScopeName;
 use crate::ledger::machine::judgement::micros;
-use crate::ledger::machine::record::Windows;
+use crate::ledger::machine::windows::Windows;
 use crate::ledger::topup::with_top_ups;
 use crate::team::limit::{Period, Shape, Unit};
 use crate::team::{Limit, LimitKind};

@@ -5,6 +5,7 @@
 //! there; `answers.txt` is what it answered about it. Both were made by that ledger.
 
 mod closed;
+mod cluster;
 mod onwards;
 mod refusals;
 mod shut;
