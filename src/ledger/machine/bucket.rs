@@ -1,6 +1,8 @@
 //! A token bucket in whole numbers: how full it is, and when a call fits again, exact to the
 //! microsecond.
 
+use std::cmp::{Ordering, max_by_key};
+
 use serde::{Deserialize, Serialize};
 
 /// A bucket as it is kept; the default is an untouched one.
@@ -31,29 +33,22 @@ impl Bucket {
     /// While the clock is behind the last token's time nothing leaks. If it is behind by more than
     /// the whole bucket takes to leak, the earlier time was wrong, and leaking goes on from now.
     pub(in crate::ledger) fn drained(self, rate: u64, now: i64) -> Drained {
-        let leaked_in = |micros: u64| u128::from(micros) * u128::from(rate);
-        let behind = self.since.saturating_sub(now);
-        let corrected = behind > 0 && leaked_in(behind.unsigned_abs()) > u128::from(self.level);
-        let bucket = if corrected {
-            Self { since: now, ..self }
-        } else if behind >= 0 {
-            self
-        } else {
-            let left = u128::from(self.level).saturating_sub(leaked_in(behind.unsigned_abs()));
-            Self { level: u64::try_from(left).unwrap_or(u64::MAX), since: now }
+        let leaked = u128::from(self.since.abs_diff(now)) * u128::from(rate);
+        let level = u128::from(self.level);
+        let (bucket, corrected) = match now.cmp(&self.since) {
+            Ordering::Less if leaked > level => (Self { since: now, ..self }, self.level > 0),
+            Ordering::Less | Ordering::Equal => (self, false),
+            Ordering::Greater => {
+                let left = u64::try_from(level.saturating_sub(leaked)).unwrap_or(u64::MAX);
+                (Self { level: left, since: now }, false)
+            }
         };
-        Drained { bucket, rate, now, corrected: corrected && self.level > 0 }
+        Drained { bucket, rate, now, corrected }
     }
-}
 
-impl Bucket {
     /// The one of two buckets that was written later.
-    pub(super) const fn later(self, other: Self) -> Self {
-        if other.since > self.since || (other.since == self.since && other.level > self.level) {
-            other
-        } else {
-            self
-        }
+    pub(super) fn later(self, other: Self) -> Self {
+        max_by_key(self, other, |bucket| (bucket.since, bucket.level))
     }
 }
 

@@ -37,6 +37,8 @@ pub(in crate::ledger) struct MemoryRecords {
     pub(in crate::ledger) top_ups: BTreeMap<TopUpId, TopUpRecord>,
     /// When the last top-up was added, and the time before which others are forgotten.
     pub(in crate::ledger) topped_up_at: Option<(Timestamp, Timestamp)>,
+    /// The store has lost marks.
+    pub(in crate::ledger) lacks_marks: bool,
 }
 
 fn cell_key(cell: Cell<'_>) -> [String; 3] {
@@ -98,6 +100,10 @@ impl Records for &mut MemoryRecords {
         id: ReservationId,
     ) -> Result<Option<ReservationRecord>, Infallible> {
         Ok(self.calls.remove(&id))
+    }
+
+    fn may_have_come_further(&self, _record: &ReservationRecord) -> bool {
+        self.lacks_marks
     }
 
     fn open(&self, _team: &TeamId) -> Result<u64, Infallible> {

@@ -32,8 +32,7 @@ impl Revision {
     /// both begin an epoch after the same one: the name of the step keeps their epochs apart.
     pub(in crate::ledger) fn begin(now: i64, after: u64, number: u64, name: u64) -> Self {
         let now = u64::try_from(now).unwrap_or(0);
-        let apart = (name ^ (name >> 32)) % APART_MAX;
-        let epoch = if now > after { now } else { after + 1 + apart };
+        let epoch = if now > after { now } else { after + 1 + name % APART_MAX };
         Self { epoch, number, name }
     }
 
@@ -84,12 +83,13 @@ mod tests {
         let begin = |now, name| Revision::begin(now, 5_000, 7, name);
         assert_eq!(begin(9_000_000, 3), Revision { epoch: 9_000_000, number: 7, name: 3 });
         assert_eq!(begin(5_001, 3).epoch, 5_001);
-        let names = [3, 4, 3 << 32, (3 << 32) | 8];
+        let names = [0, 3, 4, 3 << 32, (3 << 32) | 8, u64::MAX];
         let epochs: BTreeSet<_> = names.iter().map(|name| begin(4_000, *name).epoch).collect();
-        assert!(epochs.len() == names.len() && epochs.iter().all(|epoch| *epoch > 5_000));
-        assert!(
-            [i64::MIN, 5_000].iter().all(|now| begin(*now, u64::MAX).epoch <= 5_000 + APART_MAX)
-        );
+        assert_eq!(epochs.len(), names.len());
+        let next = 5_001..=5_000 + APART_MAX;
+        for now in [i64::MIN, 4_000, 5_000] {
+            assert!(names.iter().all(|name| next.contains(&begin(now, *name).epoch)), "at {now}");
+        }
     }
 
     #[test]

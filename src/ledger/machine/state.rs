@@ -19,7 +19,7 @@ use crate::ledger::{
 use crate::team::limit::Shape;
 use crate::team::{Limits, TeamId};
 
-/// Reports that a ledger makes once.
+/// How long reservations and past records live, and what becomes of calls of unknown outcome.
 #[derive(Clone, Debug)]
 pub(in crate::ledger) struct Rules {
     pub(in crate::ledger) reservation_ttl: Duration,

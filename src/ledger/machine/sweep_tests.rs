@@ -44,6 +44,19 @@ fn abandoned_calls_end_according_to_their_phase() {
     }
 }
 
+/// Its process is away, and may have sent it.
+#[test]
+fn an_abandoned_call_whose_mark_may_be_lost_is_unknown() {
+    let mut ledger = left_behind();
+    ledger.kept.lacks_marks = true;
+    assert_eq!(
+        ledger.machine().sweep(&team()).unwrap(),
+        Swept { unknown: 3, ..Swept::default() },
+        "whatever phase is known"
+    );
+    assert!(ledger.kept.rows.iter().skip(1).all(|row| row.charged.micros() == 7));
+}
+
 #[test]
 fn a_sweep_forgets_users_of_whom_nothing_matters_any_more() {
     let mut ledger = Ledger::new();

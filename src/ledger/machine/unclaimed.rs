@@ -216,10 +216,8 @@ impl Judged {
                 continue;
             };
             let record = self.scopes.entry(name.clone()).or_insert_with(|| record.clone());
-            let windows =
-                Windows { month: day.get(..7).unwrap_or_default().to_owned(), day: day.clone() };
-            for place in 0..*requests {
-                let price = credits / requests + u64::from(place < credits % requests);
+            let windows = windows_of(day);
+            for price in prices(*requests, *credits) {
                 record.settle(&windows, &End { price, charged: price, counted: true });
             }
         }
@@ -290,6 +288,16 @@ fn users_first(rest: &Rest) -> Vec<(ScopeName, String)> {
     [of("user"), of("team")].concat()
 }
 
+/// The windows of a day and its month.
+fn windows_of(day: &str) -> Windows {
+    Windows { day: day.to_owned(), month: day.get(..7).unwrap_or_default().to_owned() }
+}
+
+/// The prices of calls that hold these credits together, as equal as they can be.
+fn prices(requests: u64, credits: u64) -> impl Iterator<Item = u64> {
+    (0..requests).map(move |place| credits / requests + u64::from(place < credits % requests))
+}
+
 struct Made {
     epoch: u64,
     now: i64,
@@ -322,12 +330,10 @@ impl Made {
     fn stand_for(&mut self, (name, day): &(ScopeName, String), rest: &mut Rest) {
         let (requests, credits) =
             rest.get(&(name.clone(), day.clone())).copied().unwrap_or_default();
-        for place in 0..requests {
-            let price = credits / requests + u64::from(place < credits % requests);
+        for price in prices(requests, credits) {
             let (team, is_user) = (ScopeName::from(&Scope::Team), name.level == "user");
             let user = if is_user { name.whose.to_string() } else { OVERFLOW.to_owned() };
-            let holds = |(requests, credits): &(u64, u64)| *requests > 0 && *credits >= price;
-            if self.is_late && !rest.get(&(team.clone(), day.clone())).is_some_and(holds) {
+            if self.is_late && !has_room(rest, &(team.clone(), day.clone()), price) {
                 // Another call already stands for it in the team, and has the row.
                 continue;
             }
@@ -341,23 +347,20 @@ impl Made {
                 claimed: self.epoch,
                 ending: None,
                 price,
-                windows: Windows {
-                    month: day.get(..7).unwrap_or_default().to_owned(),
-                    day: day.clone(),
-                },
+                windows: windows_of(day),
                 admitted_at: self.now,
                 deadline: self.deadline,
                 scopes,
                 summary: CallSummary { user, model: OVERFLOW.to_owned(), ..CallSummary::default() }
                     .into(),
             };
-            let key = rest.iter().find(|((name, of), (requests, credits))| {
-                name.level == "key" && of == day && *requests > 0 && *credits >= price
-            });
-            record.scopes.extend(key.map(|((name, _), _)| name.clone()));
+            let key = rest
+                .keys()
+                .find(|key| key.0.level == "key" && key.1 == *day && has_room(rest, key, price));
+            record.scopes.extend(key.map(|(name, _)| name.clone()));
             take(rest, &record);
             // The same on every process, so that it does not matter whose judgement is written.
-            let number = (u128::from(self.epoch) << 64) | (self.first + self.calls.len() as u128);
+            let number = (u128::from(self.epoch) << 64) + self.first + self.calls.len() as u128;
             self.calls.insert(ReservationId::from_number(number), record);
         }
     }

@@ -54,6 +54,18 @@ fn a_later_epoch_may_have_ended_a_doubtful_call() {
     }
 }
 
+/// Its key's and its user's records may be older.
+#[test]
+fn the_team_tells_whether_a_call_may_have_ended() {
+    let (mine, other) = (ending("ana", 5), call("ana", 5, EPOCH));
+    let mut scopes = seen_at(9, &[&other.1]);
+    let of_team = seen_at(10, &[&other.1]).into_iter().find(|(name, _)| name.level == "team");
+    scopes.retain(|(name, _)| name.level != "team");
+    scopes.extend(of_team);
+    let judged = judge(&scopes, vec![mine.clone(), other], (EPOCH, None), (8, 9));
+    assert_eq!(judged.ended, [mine.0]);
+}
+
 #[test]
 fn a_doubtful_call_displaces_no_known_call() {
     let (mine, other) = (ending("ana", 5), call("ana", 5, 0));

@@ -238,15 +238,29 @@ fn substitute_calls_hold_every_credit_of_the_team() {
 }
 
 #[test]
+fn what_only_a_key_holds_is_in_no_substitute_call() {
+    let (held, mut key_only) = (call("ana", 5, 0).1, call("ana", 4, 0).1);
+    key_only.scopes.drain(..2);
+    let mut scopes = holding(&[&held, &key_only]);
+    let one_call = End { price: 0, charged: 0, counted: false };
+    let of_key = scopes.iter_mut().find(|(name, _)| name.level == "key").unwrap();
+    of_key.1.settle(&windows(), &one_call);
+    let judged = without_records(&scopes);
+    assert_eq!(judged.open.values().map(|made| made.price).collect::<Vec<_>>(), [5]);
+}
+
+#[test]
 fn calls_of_two_judgements_have_ids_of_their_own() {
-    let scopes = holding(&[&call("ana", 5, 0).1]);
-    let ids = |judged: Judged| judged.open.into_keys().collect::<Vec<_>>();
+    let scopes = holding(&[&call("ana", 5, 0).1, &call("ben", 5, 0).1]);
     let next = judge(&scopes, Vec::new(), (EPOCH + 1, None), (8, 9));
-    let all = [without_records(&scopes), next, late(&scopes, &[], 5), late(&scopes, &[], 6)]
-        .map(ids)
-        .concat();
-    let different: BTreeSet<_> = all.iter().collect();
-    assert_eq!((all.len(), different.len()), (4, 4), "{all:?}");
+    let all: Vec<_> =
+        [without_records(&scopes), next, late(&scopes, &[], 5), late(&scopes, &[], 6)]
+            .into_iter()
+            .flat_map(|judged| judged.open)
+            .collect();
+    let different: BTreeSet<_> = all.iter().map(|(id, _)| id).collect();
+    assert_eq!((all.len(), different.len()), (8, 8), "{all:?}");
+    assert!(all.iter().all(|(id, record)| stands_for_another(*id, record)));
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn windows(bytes: &mut Vec<u8>, begins: &[u8], windows: &WindowCounts) {
         if place > 0 {
             bytes.push(b',');
         }
-        if name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+        if name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'-')) {
             bytes.push(b'"');
             bytes.extend_from_slice(name.as_bytes());
             bytes.push(b'"');
@@ -113,6 +113,7 @@ mod tests {
             assert_eq!(written(&record), serde_json::to_string(&record).unwrap());
             record.reserve(&Windows { day: day.to_owned(), month: month.to_owned() }, u64::MAX / 2);
         }
+        record.reserve(&Windows { day: "7\"7".to_owned(), month: "-\\-".to_owned() }, 1);
         for period in [1_000_000, 60_000_000] {
             record.set_bucket(period, Bucket::default().drained(1, -7).with_one_taken(period));
             assert_eq!(written(&record), serde_json::to_string(&record).unwrap());
