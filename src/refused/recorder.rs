@@ -1,12 +1,13 @@
 //! Notes refused calls on the path of a request, and writes them to the store from a task.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::{RefusedCall, Store};
+use crate::maps::FastMap;
 use crate::team::TeamId;
 
 /// Pause between two writes.
@@ -20,7 +21,7 @@ const AT_ONCE: usize = 20;
 pub struct Recorder(Arc<Mutex<Pending>>);
 
 /// Refused calls by team, newest first.
-type Pending = HashMap<TeamId, VecDeque<RefusedCall>>;
+type Pending = FastMap<TeamId, VecDeque<RefusedCall>>;
 
 impl Recorder {
     /// Notes a call. Does no I/O.
