@@ -129,7 +129,7 @@ impl Attempt {
         reply: Reply,
     ) -> Result<Option<Carried>, Outage> {
         self.fresh = false;
-        if reply.verdict != Verdict::OtherPrimary {
+        if reply.verdict != Verdict::OtherPrimary && step.is_timely(reply.at) {
             team.cache().put_off(&step.renewed, (step.deadline, reply.at));
         }
         // The step was sent twice because the first answer was lost: no other step makes that

@@ -7,6 +7,7 @@ use super::*;
 use crate::ledger::keeper::lives;
 use crate::ledger::keeper::scripted::{Scripted, at, found, knowing, new_team, replied, returned};
 use crate::ledger::keeper::step::{Changes, Due, TeamRecord};
+use crate::ledger::keeper::work::under_way;
 use crate::ledger::machine::memory_records::{Ledger, NOW, SECOND, TTL, call, of};
 use crate::ledger::machine::{Ended, Loss, ScopeName, ScopeRecord, memory_records};
 use crate::ledger::{Phase, Scope};
@@ -127,6 +128,7 @@ fn what_may_have_changed_is_read_first() {
         let step = step.unwrap();
         assert_eq!((step.expected == Expected::Anything, work.is_none()), (is_read, is_read));
         assert!(step.reads && step.wanted.scopes.len() == 1 && !attempt.is_old);
+        assert_eq!(step.until - step.from, SECOND, "a later renewal does not count");
     }
 }
 
@@ -279,22 +281,27 @@ fn a_step_at_another_time_has_opened_nothing() {
     }
 }
 
+/// Not by a step that was not sent, or that comes outside its times.
 #[test]
-fn deadlines_are_put_off_unless_nothing_was_sent() {
-    for (verdict, is_put_off) in
-        [(Verdict::NotWritten, true), (Verdict::Done, true), (Verdict::OtherPrimary, false)]
-    {
+fn deadlines_are_put_off_by_steps_that_come_in_time() {
+    let second = under_way(&Ledger::new().rules);
+    for (verdict, late, is_put_off) in [
+        (Verdict::NotWritten, 0, true),
+        (Verdict::Done, second - 1, true),
+        (Verdict::NotWritten, second, false),
+        (Verdict::OtherTime, -1, false),
+        (Verdict::OtherPrimary, 0, false),
+    ] {
         let is = whole(0).0;
         let keeper = Scripted::new(move |_| Ok(returned(is.clone())));
         let (team, id) = knows(0);
-        team.cache().put_off(&[id], (NOW, NOW));
         let before = team.cache().last_known(id).unwrap().deadline;
         keeper.now.store(NOW + 7, Ordering::Relaxed);
         let batch = renews(id);
-        let reply = |_: &Step| replied(verdict);
+        let reply = |step: &Step| Reply { at: step.from + late, ..replied(verdict) };
         takes(&mut Attempt::new(&batch), (&keeper, &team), &batch, reply).unwrap();
         let after = team.cache().last_known(id).unwrap().deadline;
-        assert_eq!(after - before, if is_put_off { 7 } else { 0 }, "{verdict:?}");
+        assert_eq!(after != before, is_put_off, "{verdict:?}, {late} µs late");
     }
 }
 

@@ -288,7 +288,7 @@ impl TeamCache {
                     own.ending.get_or_insert(own.admitted.next(0));
                     own.row = None;
                 }
-                record.deadline = record.deadline.max(deadline);
+                record.deadline = deadline;
             }
         }
     }

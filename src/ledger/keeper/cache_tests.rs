@@ -159,7 +159,7 @@ fn of_calls_beyond_a_bound_those_that_are_open_stay() {
 }
 
 #[test]
-fn a_call_keeps_the_latest_deadline_it_was_given() {
+fn a_call_keeps_the_last_deadline_it_was_given() {
     let (id, record) = call();
     let (other, unknown) = (call().0, ReservationId::new());
     let found =
@@ -168,10 +168,12 @@ fn a_call_keeps_the_latest_deadline_it_was_given() {
     let deadline = |cache: &TeamCache| cache.last_known(id).map(|record| record.deadline);
     cache.put_off(&[id, other, unknown], (NOW + TTL + 9, NOW));
     assert_eq!(deadline(&cache), Some(NOW + TTL + 9));
+    // The keeper's clock was set back.
     cache.put_off(&[id], (NOW + TTL + 8, NOW));
+    assert_eq!(deadline(&cache), Some(NOW + TTL + 8));
     // The call is listed again, with the deadline with which it was opened.
     cache.learn(Found { revision: Some(at(5, 51)), ..found() }, 7, (NOW, NOW + TTL));
-    assert_eq!(deadline(&cache), Some(NOW + TTL + 9));
+    assert_eq!(deadline(&cache), Some(NOW + TTL + 8));
     assert_eq!((cache.last_known(other), cache.last_known(unknown)), (None, None));
 }
 

@@ -174,7 +174,9 @@ pub(in crate::ledger) struct Step {
     pub(in crate::ledger) until: i64,
     /// Applied whether or not the changes are written.
     pub(in crate::ledger) marks: Vec<Mark>,
-    /// Open calls whose deadlines are put off, whether or not the changes are written.
+    /// Open calls whose deadlines are put off within the step's times, whether or not the changes
+    /// are written: a late renewal, or one of a process whose clock is wrong, would set a deadline
+    /// that its process does not know of.
     pub(in crate::ledger) renewed: Vec<ReservationId>,
     /// The deadline of what is renewed or opened, in microseconds of Unix time.
     pub(in crate::ledger) deadline: i64,
@@ -196,6 +198,11 @@ impl Step {
     /// Whether it makes a revision if the expected one is there.
     pub(in crate::ledger) fn is_made(&self) -> bool {
         matches!(self.expected, Expected::Nothing(_)) || !self.changes.is_nothing()
+    }
+
+    /// Whether its changes and renewals count at this moment of the keeper's time.
+    pub(in crate::ledger) const fn is_timely(&self, at: i64) -> bool {
+        at >= self.from && at < self.until
     }
 
     /// A step that only reads and puts off deadlines.

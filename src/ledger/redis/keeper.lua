@@ -9,9 +9,10 @@
 --
 -- The lists: process that asks for the next turn, or none. Time in place of the server's, or none.
 -- Fields of further calls that must not be open. Marks: a call's field, its phase and its new
--- phase. Commands to run in any case. Calls that must be overdue: field, phase, key of deadlines,
--- name there, deadline. Commands that write; the new calls, which must not be open either, are
--- among their words: field, record. Commands that read. All use the team's keys.
+-- phase. Commands to run at any revision, if the time is valid. Calls that must be overdue: field,
+-- phase, key of deadlines, name there, deadline. Commands that write; the new calls, which must not
+-- be open either, are among their words: field, record. Commands that read. All use the team's
+-- keys.
 --
 -- A call's record begins with its phase: a letter and a number.
 --
@@ -98,13 +99,14 @@ for _ = 1, marks do
   local what = (is == from or is == to) and '1' or (record and '2' or '0')
   outcomes, as_known = outcomes .. what, as_known and what ~= '2'
 end
+local is_timely = now >= from and now < before
 for _ = 1, always do
-  run(true)
+  run(is_timely)
 end
 
 local verdict = '0'
 if revision == expected and as_known or not revision and expected == '' then
-  verdict = (now < from or now >= before) and '2' or '1'
+  verdict = is_timely and '1' or '2'
 end
 if verdict == '1' then
   if KEYS[2] and call('GET', KEYS[2]) ~= '1' then

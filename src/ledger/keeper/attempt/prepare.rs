@@ -33,7 +33,8 @@ impl Attempt {
         let wanted = || Arc::new(needs::wanted(batch, cache));
         let reading = |wanted: &Arc<Wanted>| {
             let due = deadline(now, context.rules);
-            Box::new(Step::reading(now, Arc::clone(wanted), needs::renewed(batch), due))
+            let read = Step::reading(now, Arc::clone(wanted), needs::renewed(batch), due);
+            Box::new(Step { until: now.saturating_add(work::under_way(context.rules)), ..read })
         };
         // A closed team may have been opened meanwhile.
         let is_open = !cache.team().is_closed() && !std::mem::take(&mut self.is_old);

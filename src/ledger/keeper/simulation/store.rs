@@ -57,7 +57,8 @@ impl Store {
     pub(super) fn step(&mut self, step: &Step, incarnation: u64, at: i64) -> Reply {
         self.checker.it_is(at);
         let marked: Vec<Marked> = step.marks.iter().map(|mark| self.mark(mark)).collect();
-        for id in &step.renewed {
+        let renewed = step.renewed.iter().filter(|_| step.is_timely(at));
+        for id in renewed {
             self.state.due.entry(*id).and_modify(|deadline| *deadline = step.deadline);
         }
         let mut verdict = self.verdict(step, at, marked.contains(&Marked::Changed));
@@ -157,7 +158,7 @@ impl Store {
         };
         if !is_expected || something_else {
             Verdict::NotWritten
-        } else if (at < step.from || at >= step.until) && self.planted != Planted::TimeUnchecked {
+        } else if !step.is_timely(at) && self.planted != Planted::TimeUnchecked {
             Verdict::OtherTime
         } else {
             Verdict::Done

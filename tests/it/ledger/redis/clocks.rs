@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moongate::clock::Clock;
-use moongate::ledger::redis::RedisLedger;
+use moongate::ledger::redis::{RedisLedger, Settings};
 use moongate::ledger::{Ledger, ReservationId, Unobserved, Verdict};
+use moongate::store::Topology;
 use moongate::team::LimitKind;
 
-use super::patient;
+use super::{BRIEF, handle_with_clock, patient, stored};
 use crate::ledger::conformance::harness::{Call, call, limit};
-use crate::support::redis::RedisServer;
+use crate::support::proxy::{Fault, Proxy};
+use crate::support::redis::{RedisServer, wait_until};
+use crate::support::stored::Reached as _;
 
 fn process(server: &RedisServer, clock: &Clock) -> Arc<dyn Ledger> {
     Arc::new(RedisLedger::new(patient(server), clock.clone(), Arc::new(Unobserved)).unwrap())
@@ -61,4 +64,32 @@ async fn a_process_away_for_an_hour_is_corrected_at_once() {
     // What it knew is an hour old: one call open of four.
     clocks[0].set(jiff::Timestamp::now() + Duration::from_secs(3_600));
     assert!(!is_admitted(&away, &call).await);
+}
+
+/// The answer is lost, so the process does not learn the time and does not renew once more.
+#[tokio::test]
+async fn a_process_whose_clock_is_wrong_moves_no_deadline() {
+    let server = RedisServer::start().await;
+    let proxy = Proxy::start(server.port()).await;
+    let url = format!("redis://127.0.0.1:{}", proxy.port());
+    let settings = Settings::new(Topology::Single { url }).within(BRIEF);
+    let now = jiff::Timestamp::now();
+    let clock = Clock::moved(now);
+    let (ledger, call, id) =
+        (handle_with_clock(settings, clock.clone()), call(), ReservationId::new());
+    ledger.admit(call.admission(id)).await.unwrap();
+    let (due, name) = (stored::key(call.team.as_str(), "due"), id.to_string());
+    let deadline = async || server.ask::<f64>(&["ZSCORE", &due, &name]).await.unwrap();
+    let hour = Duration::from_secs(3_600);
+    for to in [now + hour, now - hour] {
+        let before = deadline().await;
+        clock.set(to);
+        proxy.set_once_sent(&name, Fault::CutBeforeAnswer);
+        ledger.renew(&call.team, &[id]).await.unwrap_err();
+        proxy.set(Fault::None);
+        assert_eq!(deadline().await, before, "{to}");
+        let renewed = || async { ledger.renew(&call.team, &[id]).await.is_ok() };
+        wait_until("it is renewed", renewed).await;
+        assert!(deadline().await > before);
+    }
 }
