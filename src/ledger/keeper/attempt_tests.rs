@@ -348,7 +348,7 @@ fn a_refused_end_may_have_been_written_before_a_loss() {
     let taken =
         keeper.run(attempt.take(&keeper.context(), &team, &batch, (Box::new(step), None), reply));
     assert!(matches!(taken, Ok(None)));
-    let remembered = team.cache().memory.as_ref().map(|memory| memory.calls[&id].1.ending);
+    let remembered = team.cache().memory.as_ref().map(|memory| memory.calls[&id].record.ending);
     assert_eq!(remembered, Some(Some((5, 51))));
 }
 

@@ -114,6 +114,12 @@ impl TeamCache {
         self.calls.0.get(&id).and_then(|(_, record)| record.as_ref())
     }
 
+    /// The last revision at which this process has seen a call open: nobody had ended it by then.
+    pub(super) fn seen_open(&self, id: ReservationId) -> Option<Revision> {
+        let (at, _) = self.calls.0.get(&id).filter(|(_, record)| record.is_some())?;
+        Some(if *at >= self.since { self.revision } else { *at })
+    }
+
     /// The sums of a cell of usage; `None` when they are unknown.
     pub(super) fn cell(&self, name: &CellName) -> Option<Option<Sums>> {
         self.cells.fresh(name, self.since).copied()

@@ -177,6 +177,19 @@ fn a_call_keeps_the_last_deadline_it_was_given() {
     assert_eq!((cache.last_known(other), cache.last_known(unknown)), (None, None));
 }
 
+/// What this process writes shows it open; what others write may have ended it.
+#[test]
+fn a_call_was_seen_open_until_others_wrote() {
+    let (id, record) = call();
+    let mut cache = known(Found { calls: vec![(id, Some(record))], ..Found::default() });
+    assert_eq!(cache.seen_open(id), Some(at(5, 50)));
+    cache.change(Changes::default(), at(5, 51));
+    assert_eq!(cache.seen_open(id), Some(at(5, 51)));
+    cache.learn(Found { revision: Some(at(5, 53)), ..Found::default() }, 7, (NOW, NOW + TTL));
+    assert_eq!(cache.seen_open(id), Some(at(5, 50)));
+    assert_eq!(cache.seen_open(ReservationId::new()), None);
+}
+
 /// Others may have swept it: the process was paused, or the keeper's clock was set forward.
 #[test]
 fn a_call_renewed_after_its_deadline_may_have_ended() {

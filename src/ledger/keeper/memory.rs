@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::own::Written;
-use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
+use super::own::{Claimed, Written};
+use crate::ledger::machine::{Revision, ScopeName, ScopeRecord, TopUpRecord};
 use crate::ledger::{ReservationId, TopUpId};
 
 /// How many records of one kind are restored at a time.
@@ -18,8 +18,8 @@ pub(in crate::ledger) struct Memory {
     pub(super) marks: u64,
     /// Scopes, with what they counted in each epoch.
     pub(super) scopes: BTreeMap<ScopeName, ScopeRecord>,
-    /// Calls that this process makes, and when they were admitted.
-    pub(super) calls: BTreeMap<ReservationId, (Revision, ReservationRecord)>,
+    /// Calls that this process makes.
+    pub(super) calls: BTreeMap<ReservationId, Claimed>,
     /// Rows that this process wrote.
     pub(super) rows: VecDeque<Written>,
     pub(super) top_ups: BTreeMap<TopUpId, (Revision, TopUpRecord)>,

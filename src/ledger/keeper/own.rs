@@ -21,11 +21,22 @@ impl Own {
         Self { admitted, ending: None, row: None }
     }
 
-    /// The record to claim the call with, including a possible end.
-    pub(super) fn claimed(&self, record: &ReservationRecord) -> ReservationRecord {
+    /// The call as it is to be claimed, including a possible end; it was `seen` open last.
+    pub(super) fn claimed(&self, seen: Revision, record: &ReservationRecord) -> Claimed {
         let ending = self.ending.map(|ending| (ending.epoch, ending.number)).or(record.ending);
-        ReservationRecord { ending, ..record.clone() }
+        let record = ReservationRecord { ending, ..record.clone() };
+        Claimed { admitted: self.admitted, seen, record }
     }
+}
+
+/// A call that this process makes, as it claims it after a loss.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::ledger) struct Claimed {
+    /// When it was admitted.
+    pub(super) admitted: Revision,
+    /// When it was last seen open: nobody had ended it by then.
+    pub(super) seen: Revision,
+    pub(super) record: ReservationRecord,
 }
 
 /// A row that this process wrote, with each revision at which it did: more than one if it was

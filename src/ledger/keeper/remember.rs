@@ -3,13 +3,14 @@
 
 use super::cache::TeamCache;
 use super::memory::Memory;
-use super::own::Own;
+use super::own::{Claimed, Own};
 use crate::ledger::ReservationId;
 use crate::ledger::machine::ScopeRecord;
 
 impl TeamCache {
     /// Notes a loss: known records move into the memory, and everything is to be read again.
     pub(super) fn remember(&mut self) {
+        let calls = self.claimed();
         let known = std::mem::take(self);
         let mut memory = known.memory.unwrap_or_default();
         if known.revision.epoch > 0 {
@@ -30,11 +31,7 @@ impl TeamCache {
             record.seal(&[(at.epoch, at.number)].into());
             memory.scopes.entry(name).or_default().restore(&record);
         }
-        for (id, own) in known.own {
-            if let Some((_, Some(record))) = known.calls.0.get(&id) {
-                memory.calls.insert(id, (own.admitted, own.claimed(record)));
-            }
-        }
+        memory.calls.extend(calls);
         memory.rows.extend(known.rows);
         for (id, (at, record)) in known.top_ups.0 {
             if let Some(record) = record {
@@ -47,16 +44,19 @@ impl TeamCache {
     /// Claims this process's calls again on a new server that lacks nothing, so that their phases
     /// are known there.
     pub(super) fn claim_own(&mut self) {
-        let record =
-            |id: &ReservationId| self.calls.0.get(id).and_then(|(_, record)| record.as_ref());
-        let own = self
-            .own
-            .iter()
-            .filter_map(|(id, own)| Some((*id, (own.admitted, own.claimed(record(id)?)))));
-        let calls: Vec<_> = own.collect();
+        let calls = self.claimed();
         if !calls.is_empty() {
             self.memory.get_or_insert_default().calls.extend(calls);
         }
+    }
+
+    /// This process's calls, as they are to be claimed.
+    fn claimed(&self) -> Vec<(ReservationId, Claimed)> {
+        let own = self.own.iter();
+        own.filter_map(|(id, own)| {
+            Some((*id, own.claimed(self.seen_open(*id)?, self.last_known(*id)?)))
+        })
+        .collect()
     }
 
     /// A first part of what is yet to be restored; `None` when nothing is left.
@@ -75,7 +75,7 @@ impl TeamCache {
             memory.came_late |= is_open && !some.scopes.is_empty();
         }
         // Owned again, so that it survives the next loss.
-        for (id, (admitted, _)) in &some.calls {
+        for (id, Claimed { admitted, .. }) in &some.calls {
             if self.calls.0.get(id).is_some_and(|(_, record)| record.is_some()) {
                 self.own.insert(*id, Own::since(*admitted));
             }

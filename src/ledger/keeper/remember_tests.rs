@@ -47,6 +47,11 @@ fn row() -> Row {
     ledger.kept.rows.pop().unwrap()
 }
 
+/// A call that was read at that revision.
+fn claimed(record: ReservationRecord) -> Claimed {
+    Claimed { admitted: at(5, 50), seen: at(5, 50), record }
+}
+
 /// The team is read again, open or closed, in the epoch after the loss.
 fn begins_again(cache: &mut TeamCache, closed: bool) {
     let team =
@@ -80,8 +85,28 @@ fn counters_and_own_records_are_remembered_and_others_read_again() {
         let memory = cache.memory.as_ref().unwrap();
         assert_eq!((memory.last, memory.marks), (at_first, 7));
         assert_eq!(memory.scopes.keys().collect::<Vec<_>>(), [&ScopeName::from(&user("ana"))]);
-        assert_eq!(memory.calls, [(mine, (at_first, call(mine).unwrap()))].into());
+        assert_eq!(memory.calls, [(mine, claimed(call(mine).unwrap()))].into());
         assert_eq!(memory.top_ups, [(top_up.0.clone(), (at_first, top_up.1.clone()))].into());
+    }
+}
+
+#[test]
+fn a_remembered_call_says_when_it_was_seen_open() {
+    let mut ledger = Ledger::new();
+    let id = ledger.open(Phase::Waiting, 7);
+    let record = ledger.kept.calls.remove(&id).unwrap();
+    for is_lost in [true, false] {
+        let calls = vec![(id, Some(record.clone()))];
+        let mut cache = known(Found { calls, ..Found::default() });
+        cache.owns_admitted(id);
+        cache.change(crate::ledger::keeper::Changes::default(), at(5, 51));
+        if is_lost {
+            cache.remember()
+        } else {
+            cache.claim_own()
+        }
+        let call = Claimed { seen: at(5, 51), ..claimed(record.clone()) };
+        assert_eq!(cache.memory.unwrap().calls, [(id, call)].into());
     }
 }
 
@@ -107,7 +132,7 @@ fn each_kind_of_record_is_left_to_restore_by_itself() {
     let top_up = TopUpRecord { scope: ScopeName::from(&user("ana")), credits: 5 };
     let memories = [
         Memory { scopes: users(1).into_iter().collect(), ..Memory::default() },
-        Memory { calls: [(id, (at(5, 50), record))].into(), ..Memory::default() },
+        Memory { calls: [(id, claimed(record))].into(), ..Memory::default() },
         Memory {
             rows: [Written { at: vec![at(5, 50)], ending: None, row: row() }].into(),
             ..Memory::default()
@@ -170,7 +195,7 @@ fn what_was_restored_may_be_lost_again() {
         (at(5, 50), TopUpRecord { scope: ScopeName::from(&user("ana")), credits: 5 }),
     );
     let some = Memory {
-        calls: [(id, (at(5, 50), record.clone()))].into(),
+        calls: [(id, claimed(record.clone()))].into(),
         rows: [Written { at: vec![at(5, 50)], ending: None, row: row.clone() }].into(),
         top_ups: [top_up.clone()].into(),
         ..Memory::default()

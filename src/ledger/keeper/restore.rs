@@ -134,10 +134,10 @@ fn opened(cache: &TeamCache, (now, deadline): (i64, i64)) -> Option<(Revision, C
     let loss = record.loss.clone()?;
     let (scopes, calls) = cache.all();
     let judged = if loss.closed {
-        let kept = loss.kept.last_key_value().map(|(epoch, number)| (*epoch, *number));
-        unclaimed::judge(&scopes, calls, (revision.epoch, kept), (now, deadline))
+        unclaimed::judge(&scopes, calls, (revision.epoch, &loss.kept), (now, deadline))
     } else {
-        let judged = unclaimed::judge_late(&scopes, &calls, revision, (now, deadline));
+        let judged =
+            unclaimed::judge_late(&scopes, &calls, (revision, &loss.kept), (now, deadline));
         if judged.is_nothing() && !loss.unjudged {
             return None;
         }

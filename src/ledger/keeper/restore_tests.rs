@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 
 use super::super::loss::writing;
 use super::super::memory::Memory;
-use super::super::own::Written;
+use super::super::own::{Claimed, Written};
 use super::super::restored::wanted;
 use super::super::scripted::{Scripted, knowing, replied};
 use super::super::step::Found;
@@ -60,6 +60,11 @@ fn memory(of: impl FnOnce(&mut Memory)) -> Memory {
     let mut memory = Memory::default();
     of(&mut memory);
     memory
+}
+
+fn claimed(admitted: u64, record: &ReservationRecord) -> Claimed {
+    let admitted = at(5, admitted);
+    Claimed { admitted, seen: admitted, record: record.clone() }
 }
 
 fn restored(some: &Memory, cache: &TeamCache) -> Option<Changes> {
@@ -136,26 +141,26 @@ fn a_lost_call_is_claimed_or_restored() {
     let (id, record) = call();
     let left = ReservationRecord { unread: true, ..record.clone() };
     let covers = Loss { covered: [(5, 60)].into(), ..lost(true) };
-    let claimed = |loss: &Loss,
-                   (admitted, record): (u64, &ReservationRecord),
-                   is_there: bool,
-                   has_ended: bool| {
+    let restores = |loss: &Loss,
+                    (admitted, record): (u64, &ReservationRecord),
+                    is_there: bool,
+                    has_ended: bool| {
         let there = is_there.then(|| record.clone());
         let found =
             Found { calls: vec![(id, there)], restored: vec![(id, has_ended)], ..Found::default() };
-        let some = memory(|some| some.calls = [(id, (at(5, admitted), record.clone()))].into());
+        let some = memory(|some| some.calls = [(id, claimed(admitted, record))].into());
         let changes = restored(&some, &known(loss.clone(), found));
         changes.map(|changes| changes.opened.get(&id).cloned().unwrap())
             == Some(record.clone().claimed_in(9))
     };
     let lacks = lost(true);
-    assert!(claimed(&lacks, (50, &record), true, false), "it is there");
-    assert!(!claimed(&lacks, (50, &record), false, false), "it has ended in what is there");
-    assert!(claimed(&lacks, (51, &record), false, false));
-    assert!(!claimed(&lacks, (51, &record), false, true), "its end was restored");
-    assert!(claimed(&lacks, (51, &left), false, true), "its answer is being read all the same");
-    assert!(!claimed(&covers, (60, &record), false, false), "another stands for it");
-    assert!(claimed(&covers, (61, &record), false, false));
+    assert!(restores(&lacks, (50, &record), true, false), "it is there");
+    assert!(!restores(&lacks, (50, &record), false, false), "it has ended in what is there");
+    assert!(restores(&lacks, (51, &record), false, false));
+    assert!(!restores(&lacks, (51, &record), false, true), "its end was restored");
+    assert!(restores(&lacks, (51, &left), false, true), "its answer is being read all the same");
+    assert!(!restores(&covers, (60, &record), false, false), "another stands for it");
+    assert!(restores(&covers, (61, &record), false, false));
 }
 
 /// A call that only keeps its slots does not end with its row.
@@ -197,7 +202,7 @@ fn what_is_restored_is_asked_for_by_name() {
     let top_up = TopUpRecord { scope: whole.clone(), credits: 5 };
     let some = memory(|some| {
         some.scopes = [(whole.clone(), counted(60))].into();
-        some.calls = [(id, (at(5, 51), record))].into();
+        some.calls = [(id, claimed(51, &record))].into();
         some.rows = [Written { at: vec![at(5, 51)], ending: None, row: row.clone() }].into();
         some.top_ups = [(TopUpId::new(), (at(5, 51), top_up))].into();
     });

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::cache::TeamCache;
 use super::context::deadline;
 use super::memory::Memory;
-use super::own::Written;
+use super::own::{Claimed, Written};
 use super::step::Changes;
 use super::view::{Missing, View};
 use super::wanted::Wanted;
@@ -41,12 +41,13 @@ pub(super) fn some_restored(
             }
         }
     }
-    for (id, (admitted, record)) in &some.calls {
+    for (id, call) in &some.calls {
+        let Claimed { admitted, record, .. } = call;
         let is_there = view.reservation(team, *id).map_err(|_| known())?.is_some();
         let has_ended = !record.unread && view.is_restored(*id)?;
         let is_lacking = loss.lacks(*admitted) && !loss.covers(*admitted) && !has_ended;
         if is_there || is_lacking {
-            let ending = record.ending.or_else(|| swept_since(*admitted, record, &loss));
+            let ending = may_have_ended_since(call, is_there, &loss);
             let deadline = deadline(now, rules);
             let record = ReservationRecord { ending, deadline, ..record.clone() };
             view.put_reservation(team, *id, record.claimed_in(revision.epoch))?;
@@ -63,10 +64,16 @@ pub(super) fn some_restored(
     Ok((!changes.is_nothing()).then_some((revision, *changes)))
 }
 
-/// The first change in which others may have swept a call before the loss, because its process had
-/// not renewed it in time.
-fn swept_since(admitted: Revision, record: &ReservationRecord, loss: &Loss) -> Option<(u64, u64)> {
-    (record.deadline < loss.noticed_at).then_some((admitted.epoch, admitted.number + 1))
+/// The first change in which a call may have ended before the loss: its own process got no answer,
+/// or had not renewed it in time, so that others may have swept it. A call that is there may have
+/// ended in any change after the copy that took over, if that was lost as well.
+fn may_have_ended_since(call: &Claimed, is_there: bool, loss: &Loss) -> Option<(u64, u64)> {
+    let may_be_swept = call.record.deadline < loss.noticed_at;
+    let swept = may_be_swept.then_some((call.seen.epoch, call.seen.number + 1));
+    let (epoch, number) = call.record.ending.or(swept)?;
+    let has_gone_on = is_there && loss.kept.range(epoch + 1..).next().is_some();
+    let copied = loss.kept.get(&epoch).filter(|_| has_gone_on);
+    Some((epoch, copied.map_or(number, |last| number.min(last + 1))))
 }
 
 /// Restores the row of an ended call, once. Its charge is part of the restored scopes.

@@ -130,8 +130,9 @@ fn a_stale_mark_does_not_apply_after_a_claim() {
     for is_there in [true, false] {
         let (mut cache, rules) = (knowing(id, &waits), rules());
         let admitted = Revision { epoch: BEFORE, number: 2, name: 1 };
+        let call = Claimed { admitted, seen: admitted, record: waits.clone() };
         let mut some = Memory::default();
-        some.calls.insert(id, (admitted, waits.clone()));
+        some.calls.insert(id, call);
         if !is_there {
             cache.calls.put(id, None, cache.revision);
         }
@@ -186,13 +187,32 @@ fn a_call_of_an_absent_gateway_may_have_been_swept() {
     let ending = |deadline| {
         let record = ReservationRecord { deadline, claimed: BEFORE, ..sent() };
         let cache = knowing(id, &record);
+        let at = |number| Revision { epoch: BEFORE, number, name: 1 };
         let mut some = Memory::default();
-        some.calls.insert(id, (Revision { epoch: BEFORE, number: 2, name: 1 }, record));
+        some.calls.insert(id, Claimed { admitted: at(2), seen: at(4), record });
         let (_, changes) = some_restored(&team(), &some, &cache, &rules(), NOW).unwrap().unwrap();
         let claimed = &changes.opened[&id];
         assert_eq!(claimed.deadline, NOW + 30_000_000, "it is put off");
         claimed.ending
     };
     assert_eq!(ending(noticed_at), None);
-    assert_eq!(ending(noticed_at - 1), Some((BEFORE, 3)), "at any time after it was admitted");
+    assert_eq!(ending(noticed_at - 1), Some((BEFORE, 5)), "at any time after it was seen open");
+}
+
+/// The copy that took over has the call, and was lost as well.
+#[test]
+fn a_copied_call_may_have_ended_after_the_copy() {
+    let at = |number| Revision { epoch: BEFORE, number, name: 1 };
+    let record = ReservationRecord { ending: Some((BEFORE, 9)), ..sent() };
+    let call = Claimed { admitted: at(2), seen: at(8), record };
+    for (kept, is_there, ending) in [
+        (&[(BEFORE, 4), (BEFORE + 1, 6)][..], true, 5),
+        (&[(BEFORE, 9), (BEFORE + 1, 6)], true, 9),
+        (&[(BEFORE, 4)], true, 9),
+        (&[(BEFORE, 4), (BEFORE + 1, 6)], false, 9),
+    ] {
+        let loss = Loss { kept: kept.iter().copied().collect(), ..Loss::default() };
+        let found = may_have_ended_since(&call, is_there, &loss);
+        assert_eq!(found, Some((BEFORE, ending)), "{kept:?}, {is_there}");
+    }
 }

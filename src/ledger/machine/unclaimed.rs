@@ -48,12 +48,15 @@ impl Judged {
 /// What a scope holds in a day's window for unaccounted calls: requests and credits.
 type Rest = BTreeMap<(ScopeName, String), (u64, u64)>;
 
+/// The last surviving change of each earlier epoch.
+type Kept = BTreeMap<u64, u64>;
+
 /// Judges the calls of a team with complete scopes. `epoch` is the one they were claimed in, `kept`
-/// the last change that survived the loss; new calls get `now` and `deadline`.
+/// has the last surviving change of each earlier one; new calls get `now` and `deadline`.
 pub(in crate::ledger) fn judge(
     scopes: &[(ScopeName, ScopeRecord)],
     calls: Vec<(ReservationId, ReservationRecord)>,
-    (epoch, kept): (u64, Option<(u64, u64)>),
+    (epoch, kept): (u64, &Kept),
     (now, deadline): (i64, i64),
 ) -> Judged {
     let mut rest = held(scopes);
@@ -61,7 +64,7 @@ pub(in crate::ledger) fn judge(
     let (unread, calls): (Vec<_>, Vec<_>) =
         calls.into_iter().partition(|(_, record)| record.unread);
     let (doubtful, calls): (Vec<_>, Vec<_>) =
-        calls.into_iter().partition(|(_, record)| may_have_ended(scopes, record));
+        calls.into_iter().partition(|(_, record)| may_have_ended(scopes, kept, record));
     let (claimed, mut others): (Vec<_>, Vec<_>) =
         calls.into_iter().partition(|(_, record)| record.claimed == epoch);
     for (id, record) in claimed {
@@ -88,7 +91,8 @@ pub(in crate::ledger) fn judge(
     });
     judged.ended.extend(ended.into_iter().map(|(id, _)| id));
     for (id, record) in fitting.into_iter().chain(of_users) {
-        let ending = record.ending.or(kept.map(|(epoch, number)| (epoch, number + 1)));
+        let ending =
+            record.ending.or(kept.last_key_value().map(|(epoch, number)| (*epoch, number + 1)));
         judged.open.insert(id, ReservationRecord { ending, ..record });
     }
     let mut made = Made { epoch, now, deadline, first: 0, is_late: false, calls: BTreeMap::new() };
@@ -109,13 +113,13 @@ pub(in crate::ledger) fn judge(
 pub(in crate::ledger) fn judge_late(
     scopes: &[(ScopeName, ScopeRecord)],
     calls: &[(ReservationId, ReservationRecord)],
-    revision: Revision,
+    (revision, kept): (Revision, &Kept),
     (now, deadline): (i64, i64),
 ) -> Judged {
     let mut rest = held(scopes);
     let open = calls.iter().filter(|(_, record)| !record.unread);
     let (doubtful, others): (Vec<_>, Vec<_>) =
-        open.partition(|(_, record)| may_have_ended(scopes, record));
+        open.partition(|(_, record)| may_have_ended(scopes, kept, record));
     let mut unaccounted = rest.clone();
     for (id, record) in &others {
         take(&mut rest, record);
@@ -153,11 +157,19 @@ fn stands_for_another(id: ReservationId, record: &ReservationRecord) -> bool {
 }
 
 /// Whether a call may have ended in the lost history, with that end counted in the scopes.
-fn may_have_ended(scopes: &[(ScopeName, ScopeRecord)], record: &ReservationRecord) -> bool {
+fn may_have_ended(
+    scopes: &[(ScopeName, ScopeRecord)],
+    kept: &Kept,
+    record: &ReservationRecord,
+) -> bool {
+    let Some((epoch, number)) = record.ending else { return false };
     let of_team = scopes.iter().find(|(name, _)| name.level == "team");
     let come_to = of_team.map(|(_, team)| team.sealed()).unwrap_or_default();
-    // A copy that took over counts on in a later epoch, where others may have ended it as well.
-    record.ending.is_some_and(|(epoch, number)| come_to.range(epoch..).any(|(_, is)| *is >= number))
+    // A copy that took over counts on in a later epoch, where others may have ended it as well, if
+    // the copy has the call.
+    let is_copied = kept.get(&epoch).is_none_or(|last| *last + 1 >= number);
+    let last = if is_copied { u64::MAX } else { epoch };
+    come_to.range(epoch..=last).any(|(_, is)| *is >= number)
 }
 
 impl Judged {

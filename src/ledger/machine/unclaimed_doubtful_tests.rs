@@ -20,7 +20,7 @@ fn ending(user: &str, price: u64) -> (ReservationId, ReservationRecord) {
 fn a_doubtful_call_stays_held_if_scopes_predate_its_end() {
     let mine = ending("ana", 5);
     let scopes = seen_at(9, &[&mine.1]);
-    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, None), (8, 9));
+    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, &Kept::new()), (8, 9));
     assert_eq!((judged.open, judged.scopes), ([mine].into(), BTreeMap::new()));
 }
 
@@ -32,7 +32,7 @@ fn a_doubtful_call_has_ended_if_later_holds_are_claimed() {
         let judged = if late {
             self::late(&scopes, &calls, 5)
         } else {
-            judge(&scopes, calls, (EPOCH, None), (8, 9))
+            judge(&scopes, calls, (EPOCH, &Kept::new()), (8, 9))
         };
         assert_eq!((&judged.ended, judged.open.contains_key(&mine.0)), (&vec![mine.0], false));
         assert!(judged.scopes.is_empty());
@@ -48,7 +48,8 @@ fn a_later_epoch_may_have_ended_a_doubtful_call() {
         let mut scopes = holding(&[&other.1]);
         let epochs = [(EPOCH - 2, 99), (EPOCH - 1, 9), (EPOCH, number)].into();
         scopes.iter_mut().for_each(|(_, record)| record.seal(&epochs));
-        let judged = judge(&scopes, vec![mine.clone(), other.clone()], (EPOCH, None), (8, 9));
+        let judged =
+            judge(&scopes, vec![mine.clone(), other.clone()], (EPOCH, &Kept::new()), (8, 9));
         assert_eq!(judged.ended == [mine.0], has_ended);
         assert_eq!(judged.open.len(), if has_ended { 1 } else { 2 });
     }
@@ -62,15 +63,38 @@ fn the_team_tells_whether_a_call_may_have_ended() {
     let of_team = seen_at(10, &[&other.1]).into_iter().find(|(name, _)| name.level == "team");
     scopes.retain(|(name, _)| name.level != "team");
     scopes.extend(of_team);
-    let judged = judge(&scopes, vec![mine.clone(), other], (EPOCH, None), (8, 9));
+    let judged = judge(&scopes, vec![mine.clone(), other], (EPOCH, &Kept::new()), (8, 9));
     assert_eq!(judged.ended, [mine.0]);
+}
+
+/// The call was admitted after the copy that took over, where another has ended a second time.
+#[test]
+fn a_copy_without_a_doubtful_call_has_not_ended_it() {
+    let (mine, other) = (ending("ana", 5), call("ana", 5, EPOCH));
+    let mut scopes = holding(&[&other.1]);
+    let epochs = [(EPOCH - 1, 9), (EPOCH, 20)].into();
+    scopes.iter_mut().for_each(|(_, record)| record.seal(&epochs));
+    for (kept, late, has_ended) in
+        [(8, false, false), (9, false, true), (8, true, false), (9, true, true)]
+    {
+        let (kept, calls) = ([(EPOCH - 1, kept)].into(), vec![mine.clone(), other.clone()]);
+        let judged = if late {
+            let revision = Revision { epoch: EPOCH, number: 5, name: 0 };
+            judge_late(&scopes, &calls, (revision, &kept), (8, 9))
+        } else {
+            judge(&scopes, calls, (EPOCH, &kept), (8, 9))
+        };
+        assert_eq!(judged.ended == [mine.0], has_ended);
+        let held = if has_ended { [0, 1, 0, 5] } else { [0, 2, 0, 10] };
+        assert_eq!(held_in_all(&scopes, &judged), held);
+    }
 }
 
 #[test]
 fn a_doubtful_call_displaces_no_known_call() {
     let (mine, other) = (ending("ana", 5), call("ana", 5, 0));
     let scopes = seen_at(10, &[&other.1]);
-    let judged = judge(&scopes, vec![mine.clone(), other.clone()], (EPOCH, None), (8, 9));
+    let judged = judge(&scopes, vec![mine.clone(), other.clone()], (EPOCH, &Kept::new()), (8, 9));
     assert_eq!((judged.open.len(), judged.ended.len(), judged.is_doubted), (2, 0, false));
     assert_eq!(judged.open[&mine.0].ending, None, "it is held now");
     assert_eq!(held_in_all(&scopes, &judged), [0, 2, 0, 10], "both are");
@@ -82,7 +106,7 @@ fn a_doubtful_call_displaces_no_known_call() {
 fn a_doubtful_call_stays_open_for_an_unowned_hold() {
     let (mine, other) = (ending("ana", 5), call("ana", 5, 0));
     let scopes = seen_at(10, &[&mine.1, &other.1]);
-    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, None), (8, 9));
+    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, &Kept::new()), (8, 9));
     assert_eq!(
         (judged.open.get(&mine.0), judged.open.len()),
         (Some(&mine.1), 2),

@@ -69,7 +69,7 @@ fn left(scopes: &[(ScopeName, ScopeRecord)], judged: &Judged) -> Vec<[u64; 4]> {
 fn what_claimed_calls_hold_is_accounted_for() {
     let (mine, old) = (call("ana", 5, EPOCH), call("ben", 3, 0));
     let scopes = holding(&[&mine.1]);
-    let judged = judge(&scopes, vec![mine.clone(), old.clone()], (EPOCH, None), (8, 9));
+    let judged = judge(&scopes, vec![mine.clone(), old.clone()], (EPOCH, &Kept::new()), (8, 9));
     assert_eq!(judged.open.keys().collect::<Vec<_>>(), [&mine.0]);
     assert_eq!(judged.ended, [old.0], "nothing is held for it: it has ended in what was lost");
 }
@@ -85,7 +85,7 @@ fn a_record_stays_beside_a_call_that_ended_twice() {
             record.settle(&windows(), &end);
         }
     }
-    let judged = judge(&scopes, vec![old.clone()], (EPOCH, None), (8, 9));
+    let judged = judge(&scopes, vec![old.clone()], (EPOCH, &Kept::new()), (8, 9));
     assert_eq!(judged.open.keys().collect::<Vec<_>>(), [&old.0]);
     assert!(judged.ended.is_empty());
     // Once it is charged it counts in its key, its team and its user, and not in Ben.
@@ -95,7 +95,7 @@ fn a_record_stays_beside_a_call_that_ended_twice() {
 #[test]
 fn an_unclaimed_record_stays_while_something_is_held_for_it() {
     let old = call("ben", 3, 0);
-    let judged = judge(&holding(&[&old.1]), vec![old.clone()], (EPOCH, None), (8, 9));
+    let judged = judge(&holding(&[&old.1]), vec![old.clone()], (EPOCH, &Kept::new()), (8, 9));
     assert_eq!(judged.open, [old].into());
 }
 
@@ -111,7 +111,7 @@ fn of_answers_being_read_only_claimed_ones_keep_slots() {
         record.scopes.iter().for_each(|name| of.entry(name.clone()).or_default().keep_slot());
     }
     scopes.extend(of);
-    let judged = judge(&scopes, vec![mine.clone(), lost.clone()], (EPOCH, None), (8, 9));
+    let judged = judge(&scopes, vec![mine.clone(), lost.clone()], (EPOCH, &Kept::new()), (8, 9));
     assert_eq!(judged.open, [mine].into(), "nothing is held, so no call stands for the others");
     assert_eq!(judged.ended, [lost.0]);
     let slots: BTreeMap<_, _> =
@@ -124,7 +124,7 @@ fn holds_without_records_get_substitute_calls() {
     let (mine, [one, two, three]) =
         (call("ana", 5, EPOCH), [("ana", 4), ("ben", 3), ("ben", 6)].map(|(u, p)| call(u, p, 0)));
     let scopes = holding(&[&mine.1, &one.1, &two.1, &three.1]);
-    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, None), (8, 9));
+    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, &Kept::new()), (8, 9));
     assert_eq!(judged.open.len(), 4);
     let made: Vec<_> =
         judged.open.iter().filter(|(id, _)| **id != mine.0).map(|(_, record)| record).collect();
@@ -153,7 +153,7 @@ fn key(id: &str) -> ScopeName {
 
 /// Judges scopes that hold something of calls without a record.
 fn without_records(scopes: &[(ScopeName, ScopeRecord)]) -> Judged {
-    judge(scopes, Vec::new(), (EPOCH, None), (8, 9))
+    judge(scopes, Vec::new(), (EPOCH, &Kept::new()), (8, 9))
 }
 
 /// Judges a late restore, at the change of this number.
@@ -162,15 +162,19 @@ fn late(
     calls: &[(ReservationId, ReservationRecord)],
     number: u64,
 ) -> Judged {
-    judge_late(scopes, calls, Revision { epoch: EPOCH, number, name: 0 }, (8, 9))
+    judge_late(scopes, calls, (Revision { epoch: EPOCH, number, name: 0 }, &Kept::new()), (8, 9))
 }
 
 #[test]
 fn of_unclaimed_records_the_one_admitted_last_stays() {
     let (early, mut last) = (call("ben", 3, 0), call("ben", 3, 0));
     last.1.admitted_at = early.1.admitted_at + 1;
-    let judged =
-        judge(&holding(&[&last.1]), vec![early.clone(), last.clone()], (EPOCH, None), (8, 9));
+    let judged = judge(
+        &holding(&[&last.1]),
+        vec![early.clone(), last.clone()],
+        (EPOCH, &Kept::new()),
+        (8, 9),
+    );
     assert_eq!((judged.open, judged.ended), ([last].into(), vec![early.0]));
 }
 
@@ -178,13 +182,13 @@ fn of_unclaimed_records_the_one_admitted_last_stays() {
 fn a_record_stays_only_if_call_and_credits_are_held() {
     let (one, two, dear) = (call("ben", 2, 0), call("ben", 2, 0), call("ben", 9, 0));
     let scopes = holding(&[&call("ben", 5, 0).1]);
-    let judged = judge(&scopes, vec![one.clone(), two.clone()], (EPOCH, None), (8, 9));
+    let judged = judge(&scopes, vec![one.clone(), two.clone()], (EPOCH, &Kept::new()), (8, 9));
     assert_eq!(
         (judged.open, judged.ended),
         ([one].into(), vec![two.0]),
         "credits are left, but no call"
     );
-    let judged = judge(&scopes, vec![dear.clone()], (EPOCH, None), (8, 9));
+    let judged = judge(&scopes, vec![dear.clone()], (EPOCH, &Kept::new()), (8, 9));
     assert_eq!(judged.ended, [dear.0], "a call is held, but not its credits");
     assert_eq!(judged.open.values().map(|record| record.price).collect::<Vec<_>>(), [5]);
 }
@@ -201,7 +205,7 @@ fn an_unclaimed_call_that_stays_may_have_ended() {
     let (mine, other) = (call("ana", 5, EPOCH), call("ben", 3, 0));
     let scopes = holding(&[&mine.1, &other.1]);
     let calls = vec![mine.clone(), other.clone()];
-    let judged = judge(&scopes, calls, (EPOCH, Some((EPOCH - 1, 40))), (8, 9));
+    let judged = judge(&scopes, calls, (EPOCH, &[(EPOCH - 1, 40)].into()), (8, 9));
     let endings = [&mine, &other].map(|(id, _)| judged.open[id].ending);
     assert_eq!(endings, [None, Some((EPOCH - 1, 41))]);
 }
@@ -218,7 +222,7 @@ fn what_open_calls_hold_is_held_again() {
     let judged = late(&scopes, std::slice::from_ref(&mine), 5);
     assert_eq!((judged.open.len(), judged.scopes.len()), (0, 3), "in team, user and key");
     assert_eq!(held_in_all(&scopes, &judged), [0, 1, 0, 5]);
-    let judged = judge(&[], vec![mine], (EPOCH, None), (8, 9));
+    let judged = judge(&[], vec![mine], (EPOCH, &Kept::new()), (8, 9));
     assert_eq!(judged.scopes.len(), 3, "those of which nothing is known are made");
 }
 
@@ -252,7 +256,7 @@ fn what_only_a_key_holds_is_in_no_substitute_call() {
 #[test]
 fn calls_of_two_judgements_have_ids_of_their_own() {
     let scopes = holding(&[&call("ana", 5, 0).1, &call("ben", 5, 0).1]);
-    let next = judge(&scopes, Vec::new(), (EPOCH + 1, None), (8, 9));
+    let next = judge(&scopes, Vec::new(), (EPOCH + 1, &Kept::new()), (8, 9));
     let all: Vec<_> =
         [without_records(&scopes), next, late(&scopes, &[], 5), late(&scopes, &[], 6)]
             .into_iter()
