@@ -8,6 +8,7 @@ use std::time::Duration;
 use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc;
 
 use crate::job::{self, Message};
 
@@ -24,17 +25,26 @@ pub fn listen() -> io::Result<TcpListener> {
     socket.listen(4096)
 }
 
-/// Serves whoever connects.
+/// Serves whoever connects. Accepts on a thread of its own: beside thousands of answers an accept
+/// would wait so long that the kernel's queue runs full, and whoever connects then is heard only
+/// after one, three or seven seconds.
 ///
 /// # Errors
 /// The listener breaks.
 pub async fn answer_everybody(listener: TcpListener) -> io::Result<()> {
-    loop {
-        let (stream, _) = listener.accept().await?;
+    let listener = listener.into_std()?;
+    listener.set_nonblocking(false)?;
+    let (accepted, mut streams) = mpsc::unbounded_channel();
+    std::thread::spawn(move || while accepted.send(listener.accept()).is_ok() {});
+    while let Some(stream) = streams.recv().await {
+        let (stream, _) = stream?;
+        stream.set_nonblocking(true)?;
+        let stream = TcpStream::from_std(stream)?;
         stream.set_nodelay(true)?;
         // A connection that ends badly is the proxy's affair, and shows in what the caller gets.
         tokio::spawn(async move { answer_all(stream).await.ok() });
     }
+    Ok(())
 }
 
 async fn answer_all(mut stream: TcpStream) -> io::Result<()> {
