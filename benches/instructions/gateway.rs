@@ -62,8 +62,8 @@ fn kinds(credentials: &Credentials) -> Vec<Kind> {
     ]
 }
 
-/// Counts all kinds, while this share of the traces is recorded. What each kind executed where
-/// is left in a file of its own, in the order of the figures: from 2, as 1 is what went before.
+/// Counts all kinds, while this share of the traces is recorded. Leaves a profile of each kind in
+/// the order of the figures, numbered from 2: number 1 is of the start.
 ///
 /// # Errors
 /// Something does not start, or a call is not answered as it should be.

@@ -65,8 +65,8 @@ pub(super) fn some_restored(
 }
 
 /// The first change in which a call may have ended before the loss: its own process got no answer,
-/// or had not renewed it in time, so that others may have swept it. A call that is there may have
-/// ended in any change after the copy that took over, if that was lost as well.
+/// or had not renewed it in time, so that others may have swept it. If the store was lost again
+/// after a copy took over, a call that is there may have ended in any change since that copy.
 fn may_have_ended_since(call: &Claimed, is_there: bool, loss: &Loss) -> Option<(u64, u64)> {
     let may_be_swept = call.record.deadline < loss.noticed_at;
     let swept = may_be_swept.then_some((call.seen.epoch, call.seen.number + 1));

@@ -228,7 +228,7 @@ impl Judged {
                 continue;
             };
             let record = self.scopes.entry(name.clone()).or_insert_with(|| record.clone());
-            let windows = windows_of(day);
+            let windows = Windows::of_day(day.clone());
             for price in prices(*requests, *credits) {
                 record.settle(&windows, &End { price, charged: price, counted: true });
             }
@@ -300,11 +300,6 @@ fn users_first(rest: &Rest) -> Vec<(ScopeName, String)> {
     [of("user"), of("team")].concat()
 }
 
-/// The windows of a day and its month.
-fn windows_of(day: &str) -> Windows {
-    Windows { day: day.to_owned(), month: day.get(..7).unwrap_or_default().to_owned() }
-}
-
 /// The prices of calls that hold these credits together, as equal as they can be.
 fn prices(requests: u64, credits: u64) -> impl Iterator<Item = u64> {
     (0..requests).map(move |place| credits / requests + u64::from(place < credits % requests))
@@ -359,7 +354,7 @@ impl Made {
                 claimed: self.epoch,
                 ending: None,
                 price,
-                windows: windows_of(day),
+                windows: Windows::of_day(day.clone()),
                 admitted_at: self.now,
                 deadline: self.deadline,
                 scopes,

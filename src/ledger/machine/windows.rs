@@ -91,11 +91,17 @@ pub(in crate::ledger) struct Windows {
     pub(in crate::ledger) month: String,
 }
 
-/// Counts by the name of their window, which sorts as its time does.
+impl Windows {
+    /// A day and its month. Days are written year first, so a day's name begins with its month's.
+    pub(in crate::ledger) fn of_day(day: String) -> Self {
+        Self { month: day.get(..7).unwrap_or_default().to_owned(), day }
+    }
+}
+
+/// Counts by the name of their window. Names sort as their times do.
 pub(super) type WindowCounts = LiteMap<Arc<str>, Counts>;
 
-/// The window of this name, opened if needed; the oldest others are dropped. Names sort as their
-/// times do.
+/// The window of this name, opened if needed; the oldest others are dropped.
 pub(super) fn window<'a>(windows: &'a mut WindowCounts, name: &str) -> &'a mut Counts {
     if !windows.contains_key(name) {
         keep_newest(windows, WINDOWS_KEPT - 1);
@@ -113,8 +119,8 @@ pub(super) fn keep_newest(windows: &mut WindowCounts, most: usize) {
     });
 }
 
-/// Writes windows as an object, also when there are none: a map that is empty would be written as
-/// an empty list.
+/// Serializes windows as an object, also when there are none: by itself an empty `LiteMap` becomes
+/// a list.
 pub(super) fn by_name<S: Serializer>(
     windows: &WindowCounts,
     serializer: S,

@@ -136,7 +136,7 @@ pub(super) fn read_call(text: &[u8]) -> Result<ReservationRecord, Outage> {
         claimed,
         ending,
         price,
-        windows: Windows { month: month_of(&day), day },
+        windows: Windows::of_day(day),
         admitted_at,
         deadline,
         scopes: scopes
@@ -145,11 +145,6 @@ pub(super) fn read_call(text: &[u8]) -> Result<ReservationRecord, Outage> {
             .collect(),
         summary: summary_read(summary).into(),
     })
-}
-
-/// Days are written year first, so a day's name begins with its month's.
-pub(super) fn month_of(day: &str) -> String {
-    day.get(..7).unwrap_or_default().to_owned()
 }
 
 /// Writes a row: its order among all rows, when it was settled, and the row. `place` is its index
@@ -202,13 +197,14 @@ pub(super) fn read_row(text: &[u8]) -> Result<Row, Outage> {
         (ReservationId, Outcome, (u64, u64), String, i64, i64, AskedRead, ResultText<String>);
     let (id, outcome, (reserved, charged), day, admitted_at, settled_at, summary, result): Read =
         from_json(text, "a row")?;
+    let Windows { day, month } = Windows::of_day(day);
     Ok(Row {
         id,
         outcome,
         reserved: Credits::from_micros(reserved),
         charged: Credits::from_micros(charged),
-        month: month_of(&day),
         day,
+        month,
         admitted_at: judgement::at(admitted_at),
         settled_at: judgement::at(settled_at),
         summary: summary_read(summary).into(),

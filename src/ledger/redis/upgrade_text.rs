@@ -7,9 +7,9 @@
 
 use serde::Deserialize;
 
-use super::record_text::month_of;
 use crate::credits::Credits;
 use crate::ledger::machine::judgement;
+use crate::ledger::machine::windows::Windows;
 use crate::ledger::usage::OVERFLOW;
 use crate::ledger::{CallResult, CallSummary, Outage, Outcome, Row, Sums};
 use crate::store::answer::unreadable;
@@ -36,13 +36,14 @@ fn read(kept: &str) -> Option<Row> {
     } else {
         CallResult::deserialize(&mut texts).ok()?
     };
+    let Windows { day, month } = Windows::of_day(day.to_owned());
     Some(Row {
         id: id.parse().ok()?,
         outcome: Outcome::ALL.into_iter().find(|known| known.name() == outcome)?,
         reserved: Credits::from_micros(price.parse().ok()?),
         charged: Credits::from_micros(charged.parse().ok()?),
-        month: month_of(day),
-        day: day.to_owned(),
+        day,
+        month,
         admitted_at: judgement::at(admitted_at.parse().ok()?),
         settled_at: judgement::at(settled_at.parse().ok()?),
         summary: summary.into(),
