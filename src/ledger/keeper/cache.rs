@@ -5,10 +5,10 @@
 //! that other processes have changed are kept: this process can restore them if the keeper loses
 //! what came later (see `memory`).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::memory::Memory;
-use super::own::{InDoubt, Own, Written};
+use super::own::{Claimed, InDoubt, Own, Written};
 use super::step::{Changes, Found, Past, TeamRecord};
 use super::table::{KEPT_MAX, Table};
 use super::wanted::CellName;
@@ -48,6 +48,8 @@ pub(in crate::ledger) struct TeamCache {
     restored: Table<ReservationId, bool>,
     /// Calls that this process makes.
     pub(super) own: FastMap<ReservationId, Own>,
+    /// Calls of this process for which others stand since a loss: those may be lost in turn.
+    pub(super) covered: BTreeMap<ReservationId, Claimed>,
     /// Rows that this process wrote, the oldest first.
     pub(super) rows: VecDeque<Written>,
     /// Records from before a loss that this process is yet to restore.

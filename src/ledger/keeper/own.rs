@@ -39,6 +39,16 @@ pub(in crate::ledger) struct Claimed {
     pub(super) record: ReservationRecord,
 }
 
+impl Claimed {
+    /// The same call, when another stands for it in this epoch: that one ends there at some time,
+    /// and is lost if the epoch is.
+    pub(super) fn may_have_ended_from(&self, epoch: u64) -> Self {
+        let first = self.record.ending.map_or(epoch, |(epoch, _)| epoch);
+        let record = ReservationRecord { ending: Some((first, 0)), ..self.record.clone() };
+        Self { record, ..self.clone() }
+    }
+}
+
 /// A row that this process wrote, with each revision at which it did: more than one if it was
 /// restored.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use super::cache::TeamCache;
 use super::memory::Memory;
 use super::own::{Claimed, Own};
 use crate::ledger::ReservationId;
-use crate::ledger::machine::ScopeRecord;
+use crate::ledger::machine::{Loss, ScopeRecord};
 
 impl TeamCache {
     /// Notes a loss: known records move into the memory, and everything is to be read again.
@@ -31,6 +31,7 @@ impl TeamCache {
             record.seal(&[(at.epoch, at.number)].into());
             memory.scopes.entry(name).or_default().restore(&record);
         }
+        memory.calls.extend(known.covered);
         memory.calls.extend(calls);
         memory.rows.extend(known.rows);
         for (id, (at, record)) in known.top_ups.0 {
@@ -74,10 +75,12 @@ impl TeamCache {
             memory.forget(some);
             memory.came_late |= is_open && !some.scopes.is_empty();
         }
-        // Owned again, so that it survives the next loss.
-        for (id, Claimed { admitted, .. }) in &some.calls {
+        for (id, call) in &some.calls {
+            // Owned again, so that it survives the next loss.
             if self.calls.0.get(id).is_some_and(|(_, record)| record.is_some()) {
-                self.own.insert(*id, Own::since(*admitted));
+                self.own.insert(*id, Own::since(call.admitted));
+            } else if self.is_covered(*id, call) {
+                self.covered.insert(*id, call.may_have_ended_from(self.revision.epoch));
             }
         }
         // A row that was restored once may be missing again in a copy from before the loss.
@@ -102,6 +105,14 @@ impl TeamCache {
         for (id, (at, record)) in &some.top_ups {
             self.top_ups.0.entry(id.clone()).or_insert_with(|| (*at, Some(record.clone())));
         }
+    }
+
+    /// Whether another call stands for this one, and not for so long that neither matters any more.
+    fn is_covered(&self, id: ReservationId, call: &Claimed) -> bool {
+        let has_ended = call.record.unread || self.is_restored(id) == Some(true);
+        let covers =
+            |loss: &Loss| loss.covers(call.admitted) && !loss.is_long_after(call.record.deadline);
+        !has_ended && self.team.loss.as_ref().is_some_and(covers)
     }
 
     /// Notes that late scopes were judged.

@@ -242,3 +242,34 @@ fn a_row_of_a_call_sent_since_is_forgotten() {
     cache.note_restored(&some);
     assert_eq!(cache.rows.back().map(|written| written.ending), Some(Some((4, 9))));
 }
+
+/// The call that stands for it ends some time in that epoch, and may be lost with it.
+#[test]
+fn a_covered_call_is_claimed_after_a_further_loss() {
+    let mut ledger = Ledger::new();
+    let id = ledger.open(Phase::Dispatched, 7);
+    let record = ledger.kept.calls.remove(&id).unwrap();
+    let remembered = |call: Claimed, covered: u64, noticed_at: i64, restored: bool| {
+        let some = Memory { calls: [(id, call)].into(), ..Memory::default() };
+        let mut cache = remembers(Found::default());
+        let loss = Loss { covered: [(5, covered)].into(), noticed_at, ..Loss::default() };
+        let team = TeamRecord { loss: Some(loss), ..TeamRecord::default() };
+        let restored = vec![(id, restored)];
+        let found = Found { revision: Some(at(9, 51)), team, restored, ..Found::default() };
+        cache.learn(found, 7, (NOW, NOW + TTL));
+        cache.note_restored(&some);
+        cache.remember();
+        cache.memory.unwrap().calls.remove(&id)
+    };
+    let call = |ending| claimed(ReservationRecord { ending, ..record.clone() });
+    for (before, after) in [(None, (9, 0)), (Some((5, 52)), (5, 0))] {
+        let claim = remembered(call(before), 50, NOW, false);
+        assert_eq!(claim, Some(call(Some(after))));
+    }
+    assert_eq!(remembered(call(None), 49, NOW, false), None, "nothing stands for it");
+    assert_eq!(remembered(call(None), 50, NOW, true), None, "its end was restored");
+    let days_later = NOW + 2 * 86_400_000_000;
+    assert_eq!(remembered(call(None), 50, days_later, false), None, "both are long over");
+    let left = claimed(ReservationRecord { unread: true, ..record.clone() });
+    assert_eq!(remembered(left, 50, NOW, false), None, "it has ended");
+}

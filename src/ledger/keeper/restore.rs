@@ -146,8 +146,7 @@ fn opened(cache: &TeamCache, (now, deadline): (i64, i64)) -> Option<(Revision, C
     let team_scope = scopes.iter().find(|(name, _)| name.level == "team");
     let covered = team_scope
         .filter(|_| !judged.is_doubted && !loss.unjudged)
-        .map(|(_, record)| record.sealed())
-        .unwrap_or_default();
+        .map_or_else(|| loss.covered.clone(), |(_, record)| record.sealed());
     let kept = loss.kept.clone();
     let record = TeamRecord {
         loss: Some(Loss { closed: false, unjudged: false, covered, ..loss }),

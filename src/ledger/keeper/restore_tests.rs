@@ -100,7 +100,12 @@ fn a_team_opens_with_what_is_judged() {
     // The restored counts may lack what unclaimed calls hold.
     let cache = known(Loss { unjudged: true, ..loss.clone() }, found());
     let (_, changes) = opened(&cache, (NOW, NOW + TTL)).unwrap();
-    let open = Loss { closed: false, ..loss };
+    let open = Loss { closed: false, ..loss.clone() };
+    assert_eq!(changes.team.and_then(|team| team.loss), Some(open));
+    // What the calls of an older copy stand for, they stand for.
+    let before = Loss { unjudged: true, covered: [(3, 7)].into(), ..loss };
+    let (_, changes) = opened(&known(before.clone(), found()), (NOW, NOW + TTL)).unwrap();
+    let open = Loss { closed: false, unjudged: false, ..before };
     assert_eq!(changes.team.and_then(|team| team.loss), Some(open));
 }
 

@@ -64,15 +64,16 @@ impl Loss {
         before: Option<&Self>,
         now: i64,
     ) -> Self {
-        let mut kept = BTreeMap::new();
+        let (mut kept, mut covered) = (BTreeMap::new(), BTreeMap::new());
         if let Some(found) = found {
-            kept = before.map(|before| before.kept.clone()).unwrap_or_default();
+            let before = before.map(|before| (before.kept.clone(), before.covered.clone()));
+            (kept, covered) = before.unwrap_or_default();
             kept.insert(found.epoch, found.number);
         }
         while kept.len() > EPOCHS_MAX {
             kept.pop_first();
         }
-        Self { closed: true, noticed_at: now, kept, ..Self::default() }
+        Self { closed: true, noticed_at: now, kept, covered, ..Self::default() }
     }
 
     /// A takeover by a copy that is not known to lack anything; `found` and `marks` say how far the
@@ -84,10 +85,9 @@ impl Loss {
         marks: u64,
     ) -> Self {
         let noticed_in = before.map_or(NEVER, |before| before.began(found));
-        let covered = before.map(|before| before.covered.clone()).unwrap_or_default();
         let unjudged = before.is_some_and(|before| before.unjudged);
         let noticed = Self::noticed(Some(found), before, now);
-        Self { closed: false, noticed_in, marks_kept: marks, covered, unjudged, ..noticed }
+        Self { closed: false, noticed_in, marks_kept: marks, unjudged, ..noticed }
     }
 
     /// The epoch that the loss began; `is` is the revision of the record with this loss.
@@ -115,6 +115,11 @@ impl Loss {
     pub(in crate::ledger) fn covers(&self, admitted: Revision) -> bool {
         self.lacks(admitted)
             && self.covered.get(&admitted.epoch).is_some_and(|last| admitted.number <= *last)
+    }
+
+    /// Whether it was noticed so long after a call's deadline that the call matters no more.
+    pub(in crate::ledger) const fn is_long_after(&self, deadline: i64) -> bool {
+        self.noticed_at.saturating_sub(deadline) > RESTORED_FOR
     }
 
     /// Whether the loss is so long ago that late restores are ignored.
@@ -211,6 +216,12 @@ mod tests {
     }
 
     #[test]
+    fn a_call_matters_up_to_a_day_after_its_deadline() {
+        let loss = Loss::noticed(None, None, 9 + RESTORED_FOR);
+        assert!(!loss.is_long_after(9) && loss.is_long_after(8));
+    }
+
+    #[test]
     fn a_loss_is_written_sparsely_and_reads_back() {
         let written = |loss: &Loss| serde_json::to_string(loss).unwrap();
         assert_eq!(written(&Loss::default()), r#"{"closed":false,"noticed_at":0}"#);
@@ -219,11 +230,15 @@ mod tests {
     }
 
     #[test]
-    fn a_promoted_copy_knows_of_the_loss_before_it() {
+    fn a_copy_knows_of_the_loss_before_it() {
         let loss =
             Loss { covered: [(5, 60)].into(), unjudged: true, ..Loss::noticed(None, None, 9) };
         let copy = Loss::taken_over(at(9, 4), Some(&loss), 12, 0);
         assert_eq!((copy.covered, copy.unjudged), (loss.covered.clone(), true));
+        let older = Loss::noticed(Some(at(9, 4)), Some(&loss), 12);
+        assert_eq!((older.covered, older.unjudged), (loss.covered.clone(), false));
+        let emptied = Loss::noticed(None, Some(&loss), 12);
+        assert!(!emptied.covers(at(5, 60)), "what stood for it is lost as well");
         assert!(!loss.lacks_marks(3), "no copy has taken over that could lack them");
     }
 }
