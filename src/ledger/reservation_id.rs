@@ -80,7 +80,7 @@ impl FromStr for ReservationId {
 
 impl Serialize for ReservationId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.encode(&mut [0; Self::LENGTH]))
     }
 }
 

@@ -1,15 +1,17 @@
 //! Access of one handle to Redis, with what it knows of the server.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
+use super::keys::Keys;
 use super::replication_ids::ReplicationIds;
 use super::settings::Settings;
 use crate::clock::Clock;
 use crate::ledger::OnLoss;
 use crate::ledger::keeper::LossRules;
+use crate::maps::FastMap;
 use crate::store::{Client, Cmd, Outage, Script, UnusableSettings, Value};
 use crate::team::TeamId;
 
@@ -25,6 +27,7 @@ pub(super) struct RedisKeeper {
     pub(super) process: String,
     pub(super) trust: Trust,
     pub(super) replication_ids: ReplicationIds,
+    keys: Mutex<FastMap<TeamId, Arc<Keys>>>,
     /// Number for the next step's name.
     pub(super) names: AtomicU64,
 }
@@ -60,7 +63,17 @@ impl RedisKeeper {
         );
         let (script, process, replication_ids) =
             (Script::new(TEXT), process.to_owned(), ReplicationIds::default());
-        Self { client, settings, script, process, trust, replication_ids, names }
+        let keys = Mutex::default();
+        Self { client, settings, script, process, trust, replication_ids, keys, names }
+    }
+
+    /// The names of a team's keys, made once.
+    pub(super) fn keys(&self, team: &TeamId) -> Arc<Keys> {
+        let mut known = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keys) = known.get(team) {
+            return Arc::clone(keys);
+        }
+        Arc::clone(known.entry(team.clone()).or_insert_with(|| Arc::new(Keys::of(team))))
     }
 
     /// Another handle of the same process, with its own connection.

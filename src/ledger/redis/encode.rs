@@ -1,6 +1,6 @@
 //! Encodes a step for the script: what to mark, check and read.
 
-use super::keys::{Keys, cell, field};
+use super::keys::{Keys, cell, field, member};
 use super::message::{Arguments, Begins, List};
 use super::record_text;
 use super::writes::{self, NOTHING, SKIP_LIST};
@@ -42,7 +42,7 @@ pub(super) fn arguments(
             list.argument(sender.process);
         }
     });
-    arguments.list(|list| sender.now.into_iter().for_each(|now| list.shown(now)));
+    arguments.list(|list| sender.now.into_iter().for_each(|now| list.number(now)));
     arguments.list(|list| unopened(list, step));
     arguments.list(|list| marks(list, step));
     arguments.list(|list| always(list, step, keys));
@@ -63,15 +63,15 @@ pub(super) fn arguments(
 /// Calls that must not be open. Those that the step opens are named there.
 fn unopened(list: &mut List<'_>, step: &Step) {
     let others = step.unopened.iter().filter(|id| !step.changes.opened.contains_key(id));
-    others.for_each(|id| list.item().shown(field::call(*id)));
+    others.for_each(|id| list.written(field::call(*id)));
 }
 
 fn marks(list: &mut List<'_>, step: &Step) {
     for Mark { id, from, to } in &step.marks {
         let arguments = list.item();
-        arguments.shown(field::call(*id));
-        arguments.shown(record_text::phase_text(from));
-        arguments.shown(record_text::phase_text(to));
+        arguments.written(field::call(*id));
+        arguments.written(|bytes| record_text::phase(bytes, from));
+        arguments.written(|bytes| record_text::phase(bytes, to));
     }
 }
 
@@ -79,20 +79,20 @@ fn always(list: &mut List<'_>, step: &Step, keys: &Keys) {
     if step.renewed.is_empty() {
         return;
     }
-    list.each(Begins::With(&["ZADD", &keys.due(), "XX"]), step.renewed.iter(), |command, id| {
+    list.each(Begins::With(&["ZADD", &keys.due, "XX"]), step.renewed.iter(), |command, id| {
         command.number(step.deadline);
-        command.shown(id);
+        command.written(member(*id));
     });
 }
 
 fn overdue(list: &mut List<'_>, step: &Step, keys: &Keys) {
     for (id, deadline, record) in &step.overdue {
         let arguments = list.item();
-        arguments.shown(field::call(*id));
-        arguments.shown(record_text::phase_text(record));
-        arguments.argument(&keys.due());
-        arguments.shown(id);
-        arguments.shown(deadline);
+        arguments.written(field::call(*id));
+        arguments.written(|bytes| record_text::phase(bytes, record));
+        arguments.argument(&keys.due);
+        arguments.written(member(*id));
+        arguments.number(*deadline);
     }
 }
 
@@ -105,11 +105,11 @@ pub(super) fn days_of(wanted: &Wanted) -> Vec<&String> {
 
 fn reads(list: &mut List<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
     list.command(Begins::With(&["HMGET", keys.state.as_str(), field::TEAM]), |command| {
-        wanted.scopes.iter().for_each(|name| command.shown(field::scope(name)));
-        wanted.calls.iter().for_each(|id| command.shown(field::call(*id)));
-        wanted.days.iter().for_each(|day| command.shown(field::day(day)));
-        wanted.top_ups.iter().for_each(|id| command.shown(field::top_up(id)));
-        wanted.restored.iter().for_each(|id| command.shown(field::restored(*id)));
+        wanted.scopes.iter().for_each(|name| command.written(field::scope(name)));
+        wanted.calls.iter().for_each(|id| command.written(field::call(*id)));
+        wanted.days.iter().for_each(|day| command.written(field::day(day)));
+        wanted.top_ups.iter().for_each(|id| command.written(field::top_up(id)));
+        wanted.restored.iter().for_each(|id| command.written(field::restored(*id)));
     });
     for day in days_of(wanted) {
         list.command(Begins::With(&["HMGET", &keys.usage(day)]), |command| {
@@ -117,18 +117,18 @@ fn reads(list: &mut List<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
                 .cells
                 .iter()
                 .filter(|name| name.day == *day)
-                .for_each(|name| command.shown(cell(name)));
+                .for_each(|name| command.written(cell(name)));
         });
     }
     let now = from.to_string();
     if wanted.due {
-        let due = keys.due();
+        let due = &keys.due;
         let (most, after) = (OVERDUE_MAX.to_string(), format!("({now}"));
-        list.arguments(&["ZSCORE", &due, SKIP_LIST]);
-        list.arguments(&["ZRANGEBYSCORE", &due, "-inf", &now, "WITHSCORES", "LIMIT", "0", &most]);
+        list.arguments(&["ZSCORE", due, SKIP_LIST]);
+        list.arguments(&["ZRANGEBYSCORE", due, "-inf", &now, "WITHSCORES", "LIMIT", "0", &most]);
         list.arguments(&[
             "ZRANGEBYSCORE",
-            &due,
+            due,
             &after,
             &format!("({FOR_EVER}"),
             "WITHSCORES",
@@ -138,12 +138,12 @@ fn reads(list: &mut List<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
         ]);
     }
     if wanted.past {
-        let ends = keys.ends();
-        list.arguments(&["ZSCORE", &ends, NOTHING]);
-        list.arguments(&["ZRANGEBYSCORE", &ends, "-inf", &now, "LIMIT", "0", PAST_MAX]);
+        let ends = &keys.ends;
+        list.arguments(&["ZSCORE", ends, NOTHING]);
+        list.arguments(&["ZRANGEBYSCORE", ends, "-inf", &now, "LIMIT", "0", PAST_MAX]);
     }
     if wanted.oldest {
-        for key in &keys.rows() {
+        for key in &keys.rows {
             list.arguments(&["LRANGE", key, &format!("-{OLDEST_MAX}"), "-1"]);
         }
     }
@@ -157,6 +157,7 @@ fn reads(list: &mut List<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
 mod tests {
     use std::time::Duration;
 
+    use super::super::keys::text;
     use super::*;
     use crate::ledger::ReservationId;
     use crate::ledger::keeper::Changes;
@@ -195,7 +196,7 @@ mod tests {
         arguments.give_to(&mut command);
         let command = String::from_utf8(command.get_packed_command()).unwrap();
         let args: Vec<&str> = command.split("\r\n").skip(2).step_by(2).collect();
-        let of = |id: ReservationId| field::call(id).to_string();
+        let of = |id: ReservationId| String::from_utf8(text(field::call(id))).unwrap();
         assert_eq!(args[place as usize], of(ids[0]));
         assert_eq!(ids.map(|id| args.iter().filter(|arg| **arg == of(id)).count()), [1, 1]);
     }

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::oneshot;
 
 use super::access::RedisKeeper;
-use super::keys::{Keys, field};
+use super::keys::{Keys, field, text};
 use super::{record_text, upgrade};
 use crate::ledger::keeper::{
     Abandoned, BATCH_MAX, Context, Lease, Operation, Response, Teams, carry_through,
@@ -102,7 +102,7 @@ impl Handle {
         let mut records = cmd("HMGET");
         records.arg(&keys.state);
         for id in ids {
-            records.arg(field::call(*id).to_string());
+            records.arg(text(field::call(*id)));
         }
         let answer = self.read(team, &keys.state, &records).await?;
         let texts: Vec<Option<Vec<u8>>> =
@@ -123,8 +123,8 @@ impl Handle {
             return Ok(());
         }
         let keys = Keys::of(team);
-        let fields: Vec<String> =
-            empty.iter().map(|day| field::day(&day.to_string()).to_string()).collect();
+        let fields: Vec<Vec<u8>> =
+            empty.iter().map(|day| text(field::day(&day.to_string()))).collect();
         let of_days = |command: &str| {
             let mut command = cmd(command);
             command.arg(&keys.state).arg(&fields);

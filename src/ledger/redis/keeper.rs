@@ -72,7 +72,7 @@ impl RedisKeeper {
     }
 
     async fn step_once(&self, team: &TeamId, step: &Step) -> Result<Reply, Outage> {
-        let keys = &Keys::of(team);
+        let keys = &*self.keys(team);
         let applied = self
             .client
             .go_on(Some(team), &keys.state, |mut link| async move {

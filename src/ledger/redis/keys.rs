@@ -1,8 +1,6 @@
 //! Names of a team's keys in Redis and of the fields in its state: all in one hash slot, and
 //! unambiguous.
 
-use std::fmt::{self, Display, Formatter, from_fn};
-
 use crate::ledger::keeper::{CellName, Past};
 use crate::ledger::machine::ScopeName;
 use crate::ledger::{ReservationId, TopUpId};
@@ -25,33 +23,21 @@ pub(super) const REPLICATION_IDS: &str = "mg1:{mg1:teams}:reigns";
 pub(super) struct Keys {
     /// Hash: the revision and all records that decide: see [`field`].
     pub(super) state: String,
+    /// Sorted set: open reservation → deadline.
+    pub(super) due: String,
+    /// Sorted set: scope → from when it may be forgotten.
+    pub(super) ends: String,
+    /// Lists: a row for each settlement, newest first; one list for paid calls, one for free ones.
+    pub(super) rows: [String; 2],
     prefix: String,
 }
 
 impl Keys {
     pub(super) fn of(team: &TeamId) -> Self {
         let prefix = [LAYOUT, ":{", team.as_str(), "}:"].concat();
-        let state = [prefix.as_str(), "state"].concat();
-        Self { state, prefix }
-    }
-
-    /// Sorted set: open reservation → deadline.
-    pub(super) fn due(&self) -> String {
-        self.key("due")
-    }
-
-    /// Sorted set: scope → from when it may be forgotten.
-    pub(super) fn ends(&self) -> String {
-        self.key("ends")
-    }
-
-    /// Lists: a row for each settlement, newest first; one list for paid calls, one for free ones.
-    pub(super) fn rows(&self) -> [String; 2] {
-        [self.key("rows"), self.key("rows:free")]
-    }
-
-    fn key(&self, what: &str) -> String {
-        [self.prefix.as_str(), what].concat()
+        let key = |what: &str| [prefix.as_str(), what].concat();
+        let rows = [key("rows"), key("rows:free")];
+        Self { state: key("state"), due: key("due"), ends: key("ends"), rows, prefix }
     }
 
     /// Hash: usage of one day, by model and user.
@@ -65,16 +51,14 @@ impl Keys {
     }
 }
 
-/// Displays parts of a name without formatting them, which would take several times as long in
-/// every call.
-fn parts<const N: usize>(f: &mut Formatter<'_>, parts: [&str; N]) -> fmt::Result {
-    parts.iter().try_for_each(|part| f.write_str(part))
+/// A name of these parts.
+fn parts<const N: usize>(parts: [&str; N]) -> impl FnOnce(&mut Vec<u8>) {
+    move |bytes| parts.iter().for_each(|part| bytes.extend_from_slice(part.as_bytes()))
 }
 
-/// Fields of a team's state.
+/// Fields of a team's state. Each is written to a message without formatting, which would take
+/// several times as long in every call.
 pub(super) mod field {
-    use std::fmt::{Display, from_fn};
-
     use super::{ReservationId, ScopeName, TopUpId, parts};
 
     /// The revision: `epoch number name`.
@@ -83,38 +67,38 @@ pub(super) mod field {
     pub(in super::super) const TEAM: &str = "m";
 
     /// A scope. Its name is last, so that different names make different fields.
-    pub(in super::super) fn scope(name: &ScopeName) -> impl Display {
-        from_fn(|f| parts(f, ["s:", &name.level, ":", &name.whose]))
+    pub(in super::super) fn scope(name: &ScopeName) -> impl FnOnce(&mut Vec<u8>) {
+        parts(["s:", &name.level, ":", &name.whose])
     }
 
     /// An open reservation: its phase, then the rest of the record.
-    pub(in super::super) fn call(id: ReservationId) -> impl Display {
-        from_fn(move |f| parts(f, ["c:", id.encode(&mut [0; ReservationId::LENGTH])]))
+    pub(in super::super) fn call(id: ReservationId) -> impl FnOnce(&mut Vec<u8>) {
+        move |bytes| parts(["c:", id.encode(&mut [0; ReservationId::LENGTH])])(bytes)
     }
 
     /// Number of a day's cells of usage.
-    pub(in super::super) fn day(day: &str) -> impl Display {
-        from_fn(move |f| parts(f, ["d:", day]))
+    pub(in super::super) fn day(day: &str) -> impl FnOnce(&mut Vec<u8>) {
+        parts(["d:", day])
     }
 
     /// A restored call that had ended.
-    pub(in super::super) fn restored(id: ReservationId) -> impl Display {
-        from_fn(move |f| write!(f, "e:{id}"))
+    pub(in super::super) fn restored(id: ReservationId) -> impl FnOnce(&mut Vec<u8>) {
+        move |bytes| parts(["e:", id.encode(&mut [0; ReservationId::LENGTH])])(bytes)
     }
 
     /// A top-up.
-    pub(in super::super) fn top_up(id: &TopUpId) -> impl Display {
-        from_fn(move |f| write!(f, "t:{id}"))
+    pub(in super::super) fn top_up(id: &TopUpId) -> impl FnOnce(&mut Vec<u8>) {
+        parts(["t:", id.as_str()])
     }
 }
 
 /// Name of what may be forgotten: its field, and its member in the sorted set of ends.
-pub(super) fn past_name(past: &Past) -> impl Display {
-    from_fn(move |f| match past {
-        Past::Scope(name) => field::scope(name).fmt(f),
-        Past::Restored(id) => field::restored(*id).fmt(f),
-        Past::Day(day) => field::day(day).fmt(f),
-    })
+pub(super) fn past_name(past: &Past) -> impl FnOnce(&mut Vec<u8>) {
+    move |bytes| match past {
+        Past::Scope(name) => field::scope(name)(bytes),
+        Past::Restored(id) => field::restored(*id)(bytes),
+        Past::Day(day) => field::day(day)(bytes),
+    }
 }
 
 /// What may be forgotten under this name.
@@ -134,9 +118,21 @@ pub(super) fn scope_of(field: &str) -> Option<ScopeName> {
     Some(ScopeName { level: level.to_owned().into(), whose: whose.into() })
 }
 
+/// Member of the sorted set of deadlines.
+pub(super) fn member(id: ReservationId) -> impl FnOnce(&mut Vec<u8>) {
+    move |bytes| parts([id.encode(&mut [0; ReservationId::LENGTH])])(bytes)
+}
+
+/// A name by itself.
+pub(super) fn text(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut text = Vec::with_capacity(64);
+    write(&mut text);
+    text
+}
+
 /// Name of a cell in a day's usage: no model contains a line feed.
-pub(super) fn cell(name: &CellName) -> impl Display {
-    from_fn(move |f| parts(f, [&name.model, "\n", &name.user]))
+pub(super) fn cell(name: &CellName) -> impl FnOnce(&mut Vec<u8>) {
+    parts([&name.model, "\n", &name.user])
 }
 
 /// Model and user of a cell.

@@ -4,9 +4,6 @@
 //! built again. The server needs about as much work for each argument as for a small command, and
 //! some for each byte. So the numbers are in one argument, and what the script knows is not sent.
 
-use std::fmt::Display;
-use std::io::Write as _;
-
 use crate::store::Cmd;
 use serde::Serialize;
 
@@ -80,14 +77,14 @@ impl Arguments {
         self.written(|bytes| bytes.extend_from_slice(argument.as_bytes()));
     }
 
-    /// Writes a displayed value as an argument.
-    pub(super) fn shown(&mut self, argument: impl Display) {
-        // Writing to memory cannot fail.
-        self.written(|bytes| drop(write!(bytes, "{argument}")));
+    /// Writes a number as an argument.
+    pub(super) fn number(&mut self, number: impl itoa::Integer) {
+        self.argument(itoa::Buffer::new().format(number));
     }
 
     /// Writes JSON as an argument.
     pub(super) fn json(&mut self, record: &impl Serialize) {
+        // Writing to memory cannot fail.
         self.written(|bytes| drop(serde_json::to_writer(bytes, record)));
     }
 
@@ -143,12 +140,12 @@ impl List<'_> {
 
     /// An item that is one number.
     pub(super) fn number(&mut self, number: impl itoa::Integer) {
-        self.argument(itoa::Buffer::new().format(number));
+        self.item().number(number);
     }
 
-    /// An item that is one displayed value.
-    pub(super) fn shown(&mut self, argument: impl Display) {
-        self.item().shown(argument);
+    /// An item that is one argument, written by a function.
+    pub(super) fn written(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.item().written(write);
     }
 
     /// A command: how it begins, and its other arguments.

@@ -34,7 +34,7 @@ use uuid::Uuid;
 use self::access::RedisKeeper;
 use self::handle::{Handle, Shared};
 use self::keys::TEAMS;
-use self::keys::{Keys, field};
+use self::keys::{Keys, field, text};
 pub use self::settings::Settings;
 use crate::clock::Clock;
 use crate::ledger::keeper::{BATCH_MAX, FOR_EVER, Operation, Teams};
@@ -196,10 +196,10 @@ impl Ledger for RedisLedger {
             // The deadlines include those of unread answers, whose calls are not open.
             for passed in (0..).step_by(OPEN_CALLS_MAX) {
                 let mut latest = cmd("ZREVRANGEBYSCORE");
-                let due = keys.due();
-                latest.arg(&due).arg(format!("({FOR_EVER}")).arg("-inf");
+                let due = keys.due.as_str();
+                latest.arg(due).arg(format!("({FOR_EVER}")).arg("-inf");
                 latest.arg("LIMIT").arg(passed).arg(OPEN_CALLS_MAX);
-                let ids: Vec<String> = read(self.0.read(team, &due, &latest).await?, "ids")?;
+                let ids: Vec<String> = read(self.0.read(team, due, &latest).await?, "ids")?;
                 let due: Vec<ReservationId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
                 for some in due.chunks(BATCH_MAX) {
                     calls.extend(self.0.open_of(team, some).await?);
@@ -233,7 +233,7 @@ impl Ledger for RedisLedger {
         Box::pin(async move {
             let keys = Keys::of(team);
             let mut scope = cmd("HGET");
-            scope.arg(&keys.state).arg(field::scope(&ScopeName::from(&Scope::Team)).to_string());
+            scope.arg(&keys.state).arg(text(field::scope(&ScopeName::from(&Scope::Team))));
             decode::open(self.0.read(team, &keys.state, &scope).await?)
         })
     }

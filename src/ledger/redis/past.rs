@@ -19,7 +19,7 @@ const SCRIPT: &str = include_str!("rows.lua");
 /// The command for part of a team's rows.
 pub(super) fn rows(keys: &Keys, skip: usize, limit: usize) -> Cmd {
     let mut command = cmd("EVAL");
-    command.arg(SCRIPT).arg(3).arg(&keys.rows()).arg(&keys.state);
+    command.arg(SCRIPT).arg(3).arg(&keys.rows).arg(&keys.state);
     // More rows than there can be; larger numbers would not be exact as a list index in Lua.
     let most = |number: usize| number.min(u32::MAX as usize);
     command.arg(most(skip)).arg(most(limit));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::iter;
 
-use super::keys::{Keys, cell, field, past_name};
+use super::keys::{Keys, cell, field, member, past_name};
 use super::message::{Begins, List};
 use super::record_text;
 use crate::ledger::keeper::{Changes, Expected, FOR_EVER, Past, Step, TeamRecord};
@@ -28,17 +28,17 @@ pub(super) const NOTHING: &str = "-";
 /// writes that will be repeated unchanged come before, and no rows have been added.
 pub(super) fn write(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let changes = &step.changes;
-    list.each(Begins::DropDue, changes.ended.iter(), |command, id| command.shown(id));
+    list.each(Begins::DropDue, changes.ended.iter(), |command, id| command.written(member(*id)));
     if matches!(step.expected, Expected::Nothing(_))
         || changes.team.as_ref().is_some_and(TeamRecord::is_closed)
     {
-        list.arguments(&["ZADD", &keys.due(), &FOR_EVER.to_string(), SKIP_LIST]);
+        list.arguments(&["ZADD", &keys.due, &FOR_EVER.to_string(), SKIP_LIST]);
         // A key must exist before its expiry can be set.
-        list.arguments(&["ZADD", &keys.ends(), &FOR_EVER.to_string(), NOTHING]);
+        list.arguments(&["ZADD", &keys.ends, &FOR_EVER.to_string(), NOTHING]);
     }
     list.each(Begins::AddDue, changes.opened.keys(), |command, id| {
         command.number(step.deadline);
-        command.shown(id);
+        command.written(member(*id));
     });
     ends(list, step, keys, retention);
     usage(list, changes, keys, retention);
@@ -46,7 +46,7 @@ pub(super) fn write(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &R
     forgotten(list, changes);
     list.each(Begins::SetState, changed_fields(step), |command, kept| kept.write(command));
     if let (Some(team), true) = (&changes.team, changes.lives_on) {
-        for key in [&keys.state, &keys.due(), &keys.ends()] {
+        for key in [&keys.state, &keys.due, &keys.ends] {
             if team.until < FOR_EVER {
                 list.arguments(&["PEXPIRE", key, &((team.until - step.from) / 1000).to_string()]);
             } else {
@@ -61,8 +61,8 @@ fn usage(list: &mut List<'_>, changes: &Changes, keys: &Keys, retention: &Retent
         let key = keys.usage(day);
         list.command(Begins::With(&["HSET", &key]), |command| {
             for (name, sums) in changes.cells.iter().filter(|(name, _)| name.day == *day) {
-                command.shown(cell(name));
-                command.item().written(|bytes| record_text::sums(bytes, *sums));
+                command.written(cell(name));
+                command.written(|bytes| record_text::sums(bytes, *sums));
             }
         });
         if changes.days.contains_key(day) {
@@ -81,9 +81,9 @@ fn forgotten(list: &mut List<'_>, changes: &Changes) {
     let calls = changes.ended.iter().map(|id| Gone::Call(*id));
     let past = changes.forgotten.iter().map(Gone::Past);
     list.each(Begins::DropState, calls.chain(scopes).chain(past), |command, gone| match gone {
-        Gone::Call(id) => command.shown(field::call(id)),
-        Gone::Scope(name) => command.shown(field::scope(name)),
-        Gone::Past(past) => command.shown(past_name(past)),
+        Gone::Call(id) => command.written(field::call(id)),
+        Gone::Scope(name) => command.written(field::scope(name)),
+        Gone::Past(past) => command.written(past_name(past)),
     });
 }
 
@@ -101,14 +101,16 @@ fn ends(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     if is_nothing && changes.restored.is_empty() && changes.days.is_empty() {
         return;
     }
-    let key = keys.ends();
+    let key = keys.ends.as_str();
     let never = changes
         .ends
         .iter()
         .filter(|(_, end)| end.is_none())
         .map(|(name, _)| Past::Scope(name.clone()));
     let gone = never.chain(changes.forgotten.iter().cloned());
-    list.each(Begins::With(&["ZREM", &key]), gone, |command, past| command.shown(past_name(&past)));
+    list.each(Begins::With(&["ZREM", key]), gone, |command, past| {
+        command.written(past_name(&past))
+    });
     let later = |micros: i64| step.from.saturating_add(micros);
     let scopes =
         changes.ends.iter().filter_map(|(name, end)| Some(((*end)?, Past::Scope(name.clone()))));
@@ -118,11 +120,11 @@ fn ends(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let kept = later(kept - RESTORED_FOR.min(kept / 4)).min(FOR_EVER);
     let days = changes.days.keys().map(|day| (kept, Past::Day(day.clone())));
     list.each(
-        Begins::With(&["ZADD", &key]),
+        Begins::With(&["ZADD", key]),
         scopes.chain(restored).chain(days),
         |command, (end, past)| {
             command.number(end);
-            command.shown(past_name(&past));
+            command.written(past_name(&past));
         },
     );
 }
@@ -132,19 +134,18 @@ fn rows(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     if changes.rows.is_empty() && changes.trimmed == [0, 0] {
         return;
     }
-    let keys = keys.rows();
     let paid = changes.rows.iter().filter(|row| row.charged.micros() > 0).count();
     if paid > 0 && paid < changes.rows.len() {
         // Adds nothing to one list unless the other exists.
-        list.arguments(&["LLEN", &keys[1]]);
+        list.arguments(&["LLEN", &keys.rows[1]]);
     }
-    for (which, (key, gone)) in keys.iter().zip(changes.trimmed).enumerate() {
+    for (which, (key, gone)) in keys.rows.iter().zip(changes.trimmed).enumerate() {
         let is_of = |row: &Row| usize::from(row.charged.micros() == 0) == which;
         let new = changes.rows.iter().enumerate().filter(|(_, row)| is_of(row));
         let with = ["LPUSH", key.as_str()];
         let begins = if which == 0 { Begins::PushPaid } else { Begins::With(&with) };
         list.each(begins, new, |command, (place, row)| {
-            command.item().written(|bytes| record_text::row(bytes, step.makes, place, row));
+            command.written(|bytes| record_text::row(bytes, step.makes, place, row));
         });
         if changes.rows.iter().any(is_of) && changes.rows_live_on.get(which) == Some(&true) {
             list.arguments(&["PEXPIRE", key, &retention.rows.as_millis().to_string()]);
@@ -195,34 +196,34 @@ impl ChangedField<'_> {
         match self {
             Self::Revision(revision) => {
                 command.argument(field::REVISION);
-                command.item().written(|bytes| record_text::numbers(bytes, &revision.to_numbers()));
+                command.written(|bytes| record_text::numbers(bytes, &revision.to_numbers()));
             }
             Self::Team(team) => {
                 command.argument(field::TEAM);
-                command.item().json(team);
+                command.written(|bytes| record_text::team(bytes, team));
             }
             Self::Scope(name, record) => {
-                command.shown(field::scope(name));
-                command.item().written(|bytes| record.write(bytes));
+                command.written(field::scope(name));
+                command.written(|bytes| record.write(bytes));
             }
             Self::New(id, record) => {
                 command.note_new();
                 ChangedField::Call(*id, record).write(command);
             }
             Self::Call(id, record) => {
-                command.shown(field::call(*id));
-                command.item().written(|bytes| record_text::call(bytes, record));
+                command.written(field::call(*id));
+                command.written(|bytes| record_text::call(bytes, record));
             }
             Self::Day(day, cells) => {
-                command.shown(field::day(day));
+                command.written(field::day(day));
                 command.number(*cells);
             }
             Self::TopUp(id, record) => {
-                command.shown(field::top_up(id));
+                command.written(field::top_up(id));
                 command.item().json(record);
             }
             Self::Restored(id) => {
-                command.shown(field::restored(*id));
+                command.written(field::restored(*id));
                 command.argument("1");
             }
         }
