@@ -70,7 +70,7 @@ impl Loss {
             (kept, covered) = before.unwrap_or_default();
             kept.insert(found.epoch, found.number);
         }
-        while kept.len() > EPOCHS_MAX {
+        if kept.len() > EPOCHS_MAX {
             kept.pop_first();
         }
         Self { closed: true, noticed_at: now, kept, covered, ..Self::default() }
