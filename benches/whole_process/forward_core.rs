@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ const BUFFERED_BYTES_MAX: u64 = 512 << 20;
 const BODY_BYTES_MAX: u64 = 4_500_000;
 
 /// Serves until it is killed; says its port in the first line of standard output.
-pub async fn serve(port: u16) -> io::Result<()> {
-    let upstream = Arc::new(Upstream::new(settings(port)?, None).map_err(io::Error::other)?);
+pub async fn serve(upstream: SocketAddr) -> io::Result<()> {
+    let upstream = Arc::new(Upstream::new(settings(upstream)?, None).map_err(io::Error::other)?);
     let buffer = Buffer::new(BUFFERED_BYTES_MAX, BODY_BYTES_MAX, Live::new(Shares::default()));
     let client = UpstreamClient::new(buffer.clone());
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -106,9 +106,9 @@ fn failed(status: StatusCode) -> Response<AnswerBody> {
     answer
 }
 
-fn settings(port: u16) -> io::Result<upstream::Settings> {
+fn settings(upstream: SocketAddr) -> io::Result<upstream::Settings> {
     Ok(upstream::Settings {
-        base_url: format!("http://127.0.0.1:{port}/api").parse().map_err(io::Error::other)?,
+        base_url: format!("http://{upstream}/api").parse().map_err(io::Error::other)?,
         keys: vec![KeySettings {
             name: "primary".to_owned(),
             secret: Secret::new(SHARED_KEY),
@@ -132,7 +132,7 @@ fn settings(port: u16) -> io::Result<upstream::Settings> {
     })
 }
 
-fn listening(address: std::net::SocketAddr) -> server::Settings {
+fn listening(address: SocketAddr) -> server::Settings {
     server::Settings {
         address,
         tls: None,

@@ -14,7 +14,6 @@ mod credentials;
 mod forward_core;
 mod gateway;
 mod job;
-mod known_store;
 mod load;
 mod measured;
 mod options;
@@ -28,6 +27,7 @@ mod report;
 mod rivals;
 mod run;
 mod spread;
+mod store;
 mod upstream;
 
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! The command line of the benchmark.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -62,14 +63,14 @@ pub enum Role {
     /// Forwards with hyper's server and pooled client, and checks nothing.
     #[command(hide = true)]
     PlainHyper {
-        /// The upstream's port.
-        upstream: u16,
+        /// The upstream.
+        upstream: SocketAddr,
     },
     /// Forwards with the gateway's own listener and connections, and does nothing else of its job.
     #[command(hide = true)]
     ForwardCore {
-        /// The upstream's port.
-        upstream: u16,
+        /// The upstream.
+        upstream: SocketAddr,
     },
 }
 

@@ -1,7 +1,7 @@
 //! Who is measured: every peer started, timed, and asked whether it does its job before it is
 //! measured.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Stdio;
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use crate::load::{Target, once};
 use crate::options::{Options, Plan};
 use crate::outcome::Outcome;
 use crate::process::{LOAD_CORE, NGINX_LUA, PROXY_CORE, Ports, Process};
-use crate::{cpu, gateway, job, known_store, rivals};
+use crate::{cpu, gateway, job, rivals, store};
 
 /// How many teams are many.
 const MANY_TEAMS: usize = 200;
@@ -49,8 +49,8 @@ pub struct Peer {
 
 /// Everything that runs, apart from the load.
 pub struct Neighbourhood {
-    /// The upstream.
-    pub upstream: Process,
+    /// The upstreams, one for each peer.
+    pub upstreams: Vec<Process>,
     /// The ledger's store, when the gateway is measured.
     pub redis: Option<Process>,
     /// Who is measured.
@@ -98,30 +98,30 @@ pub fn programs(options: &Options) -> Vec<&'static str> {
 /// Something does not start, or does not do its job.
 pub async fn start(options: &Options, plan: &Plan, folder: &Path) -> Outcome<Neighbourhood> {
     let credentials = Rc::new(Credentials::new(options.teams)?);
-    let (upstream_process, port) = Process::start_role(&["upstream"], LOAD_CORE, folder)?;
-    let upstream: SocketAddr = ([127, 0, 0, 1], port).into();
     let mut starter = Starter {
         options,
         plan,
         folder,
         ports: Ports::new(),
-        upstream,
+        upstreams: Vec::new(),
         credentials,
         peers: Vec::new(),
     };
     // What a proxy adds at a fixed rate is told by comparison with the direct run.
     if options.wants("direct") || plan.paced_rounds > 0 {
+        let upstream = starter.upstream()?;
         starter.add("direct", upstream, None, |_| job::SHARED_KEY);
     }
     let redis = if programs(options).contains(&"redis-server") {
-        Some(starter.store().await?)
+        let address = starter.ports.next()?;
+        Some((store::start(address, folder).await?, address))
     } else {
         None
     };
     starter.rivals(redis.as_ref().map(|(_, address)| *address)).await?;
     let mut replicas = Vec::new();
     if let Some((_, redis)) = &redis {
-        known_store::is_in_use(*redis).await?;
+        store::is_in_use(*redis).await?;
         starter.gateways(*redis).await?;
         replicas = starter.replicas(*redis).await?;
     }
@@ -131,8 +131,8 @@ pub async fn start(options: &Options, plan: &Plan, folder: &Path) -> Outcome<Nei
     if let Some((_, redis)) = redis.as_ref().filter(|_| options.wants("nginx-lua")) {
         rivals::has_counted(*redis, &starter.credentials).await?;
     }
-    let redis = redis.map(|(store, _)| store);
-    Ok(Neighbourhood { upstream: upstream_process, redis, peers: starter.peers, replicas })
+    let redis = redis.map(|(redis, _)| redis);
+    Ok(Neighbourhood { upstreams: starter.upstreams, redis, peers: starter.peers, replicas })
 }
 
 struct Starter<'a> {
@@ -140,47 +140,32 @@ struct Starter<'a> {
     plan: &'a Plan,
     folder: &'a Path,
     ports: Ports,
-    upstream: SocketAddr,
+    upstreams: Vec<Process>,
     credentials: Rc<Credentials>,
     peers: Vec<Peer>,
 }
 
 impl Starter<'_> {
-    /// Redis, for all who keep books there.
-    async fn store(&mut self) -> Outcome<(Process, SocketAddr)> {
-        let redis = self.ports.next()?;
-        let port = redis.port().to_string();
-        let arguments = [
-            "--port",
-            &port,
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-            "--loglevel",
-            "warning",
-        ];
-        let mut store = Process::start("redis-server", &arguments, LOAD_CORE, self.folder)?;
-        while tokio::net::TcpStream::connect(redis).await.is_err() {
-            store.is_alive()?;
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        Ok((store, redis))
+    /// Another upstream, for one peer alone: thousands of calls in flight leave thousands of idle
+    /// connections, and the ports of closed ones are taken for a minute. An upstream of all would
+    /// have neither files nor ports left for the last peers.
+    fn upstream(&mut self) -> Outcome<SocketAddr> {
+        let (upstream, port) = Process::start_role(&["upstream"], LOAD_CORE, self.folder)?;
+        self.upstreams.push(upstream);
+        Ok((Ipv4Addr::LOCALHOST, port).into())
     }
 
     async fn rivals(&mut self, redis: Option<SocketAddr>) -> Outcome<()> {
-        let (folder, upstream) = (self.folder, self.upstream);
+        let folder = self.folder;
         if self.options.wants("nginx") {
             let listen = self.ports.next()?;
-            let file = rivals::nginx(folder, listen, upstream, &self.credentials)?;
+            let file = rivals::nginx(folder, listen, self.upstream()?, &self.credentials)?;
             self.nginx("nginx", listen, &file).await?;
         }
         if let Some(redis) = redis.filter(|_| self.options.wants("nginx-lua")) {
             let listen = self.ports.next()?;
             rivals::tell_keys(redis, &Rc::clone(&self.credentials)).await?;
-            let file = rivals::nginx_lua(folder, listen, upstream, redis)?;
+            let file = rivals::nginx_lua(folder, listen, self.upstream()?, redis)?;
             self.nginx("nginx-lua", listen, &file).await?;
         }
         for (name, configure, credential) in [
@@ -190,7 +175,7 @@ impl Starter<'_> {
             if self.options.wants(name) {
                 let listen = self.ports.next()?;
                 let file: std::path::PathBuf =
-                    configure(folder, listen, upstream, &self.credentials)?;
+                    configure(folder, listen, self.upstream()?, &self.credentials)?;
                 let file = file.display().to_string();
                 let proxy = self.up(self.first(credential), || {
                     Ok((
@@ -204,9 +189,10 @@ impl Starter<'_> {
         }
         for (name, role) in [("plain-hyper", "plain-hyper"), ("core", "forward-core")] {
             if self.options.wants(name) {
-                let port = upstream.port().to_string();
+                let upstream = self.upstream()?.to_string();
                 let proxy = self.up(self.first(key), || {
-                    let (process, port) = Process::start_role(&[role, &port], PROXY_CORE, folder)?;
+                    let arguments = [role, &upstream];
+                    let (process, port) = Process::start_role(&arguments, PROXY_CORE, folder)?;
                     Ok((process, ([127, 0, 0, 1], port).into()))
                 });
                 let (proxy, listen) = proxy.await?;
@@ -282,7 +268,7 @@ impl Starter<'_> {
         }
         std::fs::create_dir_all(&folder)?;
         let (listen, admin) = (self.ports.next()?, self.ports.next()?);
-        let neighbours = gateway::Neighbours { listen, admin, upstream: self.upstream, redis };
+        let neighbours = gateway::Neighbours { listen, admin, upstream: self.upstream()?, redis };
         let file = gateway::configure(&folder, &neighbours, credentials)?.display().to_string();
         let first = credentials.teams.first().map(key).unwrap_or_default();
         self.up(first, || {

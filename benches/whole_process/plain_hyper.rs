@@ -2,7 +2,7 @@
 //! checks. What is to be beaten.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use http::header::AUTHORIZATION;
 use http::uri::{Authority, Scheme};
@@ -18,8 +18,8 @@ use tokio::net::TcpSocket;
 use crate::job::SHARED_KEY;
 
 /// Serves until it is killed; says its port in the first line of standard output.
-pub async fn serve(upstream: u16) -> io::Result<()> {
-    let authority: Authority = format!("127.0.0.1:{upstream}").parse().map_err(io::Error::other)?;
+pub async fn serve(upstream: SocketAddr) -> io::Result<()> {
+    let authority: Authority = upstream.to_string().parse().map_err(io::Error::other)?;
     let credential =
         HeaderValue::try_from(format!("Bearer {SHARED_KEY}")).map_err(io::Error::other)?;
     let mut connector = HttpConnector::new();

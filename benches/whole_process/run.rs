@@ -59,12 +59,13 @@ pub async fn run(options: &Options) -> Outcome<bool> {
         }
     }
     let noise = busy.noise()?;
+    let together = replicas::measure(options, &plan, &neighbourhood.replicas).await?;
+    failures.extend(together.iter().filter_map(Together::failure));
+    // Last, because every proxy keeps thousands of connections open after it.
     for (peer, measured) in neighbourhood.peers.iter().zip(&mut measured) {
         in_flight(&plan, peer, measured, &mut failures).await?;
         progress();
     }
-    let together = replicas::measure(options, &plan, &neighbourhood.replicas).await?;
-    failures.extend(together.iter().filter_map(Together::failure));
     eprintln!();
     report::print(options, &plan, &neighbourhood.peers, &measured, &noise);
     together.iter().for_each(|together| println!("{together}"));
@@ -84,7 +85,9 @@ fn announce(options: &Options, plan: &Plan, neighbourhood: &Neighbourhood) {
         options.connections,
         options.teams
     );
-    eprintln!("  {:<14} process {}", "upstream", neighbourhood.upstream.id());
+    for upstream in &neighbourhood.upstreams {
+        eprintln!("  {:<14} process {}", "upstream", upstream.id());
+    }
     for peer in &neighbourhood.peers {
         if let Some(proxy) = &peer.proxy {
             eprintln!("  {:<14} process {}", peer.name, proxy.process.id());

@@ -15,6 +15,9 @@ use crate::job::{self, Message};
 /// How long the slow model takes.
 pub const SLOW_ANSWER: Duration = Duration::from_secs(2);
 
+/// Pause after an error of `accept`.
+const BACK_OFF: Duration = Duration::from_millis(10);
+
 /// A listener on a free port.
 ///
 /// # Errors
@@ -35,9 +38,20 @@ pub async fn answer_everybody(listener: TcpListener) -> io::Result<()> {
     let listener = listener.into_std()?;
     listener.set_nonblocking(false)?;
     let (accepted, mut streams) = mpsc::unbounded_channel();
-    std::thread::spawn(move || while accepted.send(listener.accept()).is_ok() {});
+    std::thread::spawn(move || {
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    if accepted.send(stream).is_err() {
+                        return;
+                    }
+                }
+                // No file is free until a proxy closes a connection.
+                Err(_) => std::thread::sleep(BACK_OFF),
+            }
+        }
+    });
     while let Some(stream) = streams.recv().await {
-        let (stream, _) = stream?;
         stream.set_nonblocking(true)?;
         let stream = TcpStream::from_std(stream)?;
         stream.set_nodelay(true)?;
