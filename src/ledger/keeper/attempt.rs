@@ -105,17 +105,13 @@ impl Attempt {
         restore::open(context, team, not_before).await
     }
 
-    /// Notes that the answer to a step was lost. What the step ended is reported once it is known
-    /// to have been written.
-    pub(super) fn doubt(team: &Team, step: Step, work: Option<Box<Work>>) {
+    /// Notes that a step may have been written. What it ended is reported once it is known that it
+    /// was.
+    pub(super) fn doubt(team: &Team, step: &mut Step, work: Option<Box<Work>>) {
         if let Some(work) = work.filter(|_| step.is_made()) {
             let Work { swept, crossed, .. } = *work;
-            team.cache().doubt(InDoubt {
-                makes: step.makes,
-                changes: step.changes,
-                swept,
-                crossed,
-            });
+            let changes = std::mem::take(&mut step.changes);
+            team.cache().doubt(InDoubt { makes: step.makes, changes, swept, crossed });
         }
     }
 
@@ -125,7 +121,7 @@ impl Attempt {
         context: &Context<'_, K, T>,
         team: &Arc<Team>,
         batch: &Batch,
-        (step, work): (Box<Step>, Option<Box<Work>>),
+        (mut step, work): (Box<Step>, Option<Box<Work>>),
         reply: Reply,
     ) -> Result<Option<Carried>, Outage> {
         self.fresh = false;
@@ -163,7 +159,7 @@ impl Attempt {
             }
             (Verdict::OtherPrimary, work) => {
                 // The step may have reached the former server before the connection broke.
-                Self::doubt(team, *step, work);
+                Self::doubt(team, &mut step, work);
                 Box::pin(takeover::take_over(context, team)).await?;
                 Ok(None)
             }
@@ -171,8 +167,8 @@ impl Attempt {
                 context.keeper.let_another_go_first().await;
                 Ok(None)
             }
-            (Verdict::NotWritten | Verdict::Done, _) => {
-                self.not_written(team, &step);
+            (Verdict::NotWritten | Verdict::Done, work) => {
+                self.not_written(team, &mut step, work);
                 if step.reads {
                     Box::pin(self.learn(context, team, &step, reply)).await?;
                 }
@@ -205,8 +201,8 @@ impl Attempt {
     }
 
     /// Notes that the keeper has not written a step, because something newer is stored.
-    fn not_written(&mut self, team: &Team, step: &Step) {
-        team.cache().doubt_refused(step);
+    fn not_written(&mut self, team: &Team, step: &mut Step, work: Option<Box<Work>>) {
+        Self::doubt(team, step, work);
         match step.expected {
             Expected::Revision(_) => self.refused += 1,
             // The store was emptied after the team was found to be new: that must be checked

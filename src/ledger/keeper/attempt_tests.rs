@@ -324,9 +324,9 @@ fn a_step_without_an_answer_is_in_doubt() {
     for (batch, is_in_doubt) in [(admits(), true), (quotes(), false)] {
         let (team, _) = knows(0);
         let (step, work) = prepares(&mut Attempt::new(&batch), &keeper, &team, &batch);
-        let (step, makes) = step.map(|step| (step.clone(), step.makes)).unwrap();
+        let (mut step, makes) = step.map(|step| (step.clone(), step.makes)).unwrap();
         let swept = vec![Ended::of(&memory_records::team())];
-        Attempt::doubt(&team, *step, work.map(|work| Box::new(Work { swept, ..*work })));
+        Attempt::doubt(&team, &mut step, work.map(|work| Box::new(Work { swept, ..*work })));
         let confirmed = team.cache().confirmed(Some(makes));
         assert_eq!(confirmed.map(|step| step.swept.len()), is_in_doubt.then_some(1));
     }
@@ -345,8 +345,9 @@ fn a_refused_end_may_have_been_written_before_a_loss() {
     };
     let reply = returned(Found::default());
     let mut attempt = Attempt::new(&batch);
+    let (_, work) = prepares(&mut Attempt::new(&batch), &keeper, &team, &batch);
     let taken =
-        keeper.run(attempt.take(&keeper.context(), &team, &batch, (Box::new(step), None), reply));
+        keeper.run(attempt.take(&keeper.context(), &team, &batch, (Box::new(step), work), reply));
     assert!(matches!(taken, Ok(None)));
     let remembered = team.cache().memory.as_ref().map(|memory| memory.calls[&id].record.ending);
     assert_eq!(remembered, Some(Some((5, 51))));

@@ -93,7 +93,7 @@ async fn attempts<K: Keeper, T: KeeperTime>(
             Box::pin(restore::open(context, team, i64::MIN)).await?;
         }
         let (step, work) = attempt.prepare(context, team, batch);
-        let (step, work) = match (step, work) {
+        let (mut step, work) = match (step, work) {
             (None, Some(work)) => return Ok(Carried { work, void: None }),
             (Some(step), work) => (step, work),
             (None, None) => break,
@@ -104,7 +104,7 @@ async fn attempts<K: Keeper, T: KeeperTime>(
         let reply = match context.keeper.step(&team.id, &step).await {
             Ok(reply) => reply,
             Err(outage) => {
-                Attempt::doubt(team, *step, work);
+                Attempt::doubt(team, &mut step, work);
                 return Err(outage);
             }
         };

@@ -54,8 +54,8 @@ pub(in crate::ledger) struct TeamCache {
     pub(super) rows: VecDeque<Written>,
     /// Records from before a loss that this process is yet to restore.
     pub(super) memory: Option<Box<Memory>>,
-    /// A step whose answer was lost, with what it ended.
-    pub(super) in_doubt: Option<Box<InDoubt>>,
+    /// Steps that may have been written, with what they ended.
+    pub(super) in_doubt: Vec<InDoubt>,
     /// An operator must decide whether the team may begin.
     pub(super) is_held: bool,
     /// Calls that were overdue, with their deadlines.

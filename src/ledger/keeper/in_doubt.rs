@@ -3,21 +3,16 @@
 
 use super::cache::TeamCache;
 use super::own::{InDoubt, Written};
-use super::step::{Changes, Found, Step};
-use crate::ledger::Row;
+use super::step::{Changes, Found};
 use crate::ledger::machine::Revision;
+use crate::ledger::{ReservationId, Row};
 
 impl TeamCache {
-    /// Notes that the answer to a step was lost.
+    /// Notes that the answer to a step was lost, or that it was refused: it may have been sent
+    /// twice, written, and overtaken before it came a second time.
     pub(super) fn doubt(&mut self, step: InDoubt) {
         self.may_have_ended(&step.changes, step.makes);
-        self.in_doubt = Some(Box::new(step));
-    }
-
-    /// Notes that a step was refused. It may have been sent twice, written, and lost again before
-    /// it came a second time.
-    pub(super) fn doubt_refused(&mut self, step: &Step) {
-        self.may_have_ended(&step.changes, step.makes);
+        self.in_doubt.push(step);
     }
 
     /// Notes that the calls that these changes end may have ended with them. Reading that one is
@@ -47,19 +42,20 @@ impl TeamCache {
         }
     }
 
-    /// Takes the step in doubt if the keeper has just come to its revision: it was written.
-    pub(super) fn confirmed(&mut self, found: Option<Revision>) -> Option<Box<InDoubt>> {
-        self.in_doubt.take_if(|step| found == Some(step.makes))
+    /// Takes the step in doubt to whose revision the keeper has just come: it was written.
+    pub(super) fn confirmed(&mut self, found: Option<Revision>) -> Option<InDoubt> {
+        let place = self.in_doubt.iter().position(|step| found == Some(step.makes))?;
+        Some(self.in_doubt.swap_remove(place))
     }
 
     /// Remembers the rows of this process's calls that were ended by steps in doubt: they are not
     /// open any more, and before their deadlines nobody else ends them. (Unless the keeper's clock
     /// was set forward and back meanwhile: then another process may have swept one.) Returns the
-    /// step in doubt if these ends show that it was written. Otherwise it is forgotten once the
-    /// keeper has come past it. `found` was read at this moment of the keeper's time, and shows no
-    /// loss.
-    pub(super) fn learn_ends(&mut self, found: &Found, at: i64) -> Option<Box<InDoubt>> {
-        let revision = found.revision?;
+    /// steps in doubt that were written, as these ends show, or calls that only they can have
+    /// opened. The others are forgotten once the keeper has come past them. `found` was read at
+    /// this moment of the keeper's time, and shows no loss.
+    pub(super) fn learn_ends(&mut self, found: &Found, at: i64) -> Vec<InDoubt> {
+        let Some(revision) = found.revision else { return Vec::new() };
         let mut shown = None;
         for (id, record) in &found.calls {
             let known = self.last_known(*id);
@@ -70,10 +66,7 @@ impl TeamCache {
             };
             let has_come_to =
                 |row: &mut Box<(Revision, _)>| found.team.has_come_to(revision, row.0);
-            // A row without the scopes could be restored, but not its charge.
-            let has_scopes = known.is_some_and(|known| {
-                known.scopes.iter().all(|name| found.scopes.iter().any(|(read, _)| read == name))
-            });
+            let has_scopes = self.has_scopes(*id, found);
             let own = self.own.get_mut(id).filter(|_| is_ended && has_scopes);
             if let Some(row) = own.and_then(|own| own.row.take_if(has_come_to)) {
                 let (makes, row) = *row;
@@ -81,8 +74,50 @@ impl TeamCache {
                 self.remember_row(Written { at: vec![makes], ending, row });
             }
         }
-        let step = self.in_doubt.take_if(|step| revision >= step.makes)?;
-        (shown == Some(step.makes)).then_some(step)
+        let (past, to_come): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.in_doubt).into_iter().partition(|step| revision >= step.makes);
+        self.in_doubt = to_come;
+        // Of two, either may have ended a call.
+        let shown = shown.filter(|_| past.len() == 1);
+        let written: Vec<_> = past
+            .into_iter()
+            .filter(|step| shown == Some(step.makes) || self.has_opened(&step.changes, found))
+            .collect();
+        written.iter().for_each(|step| self.remember_rows_of(step, found));
+        written
+    }
+
+    /// Whether every scope that a call counts in was read with it: without them its row could be
+    /// restored, but not its charge.
+    fn has_scopes(&self, id: ReservationId, found: &Found) -> bool {
+        self.last_known(id).is_some_and(|known| {
+            known.scopes.iter().all(|name| found.scopes.iter().any(|(read, _)| read == name))
+        })
+    }
+
+    /// Whether a call that was not known before is open as these changes would have opened it.
+    fn has_opened(&self, changes: &Changes, found: &Found) -> bool {
+        let read = found.calls.iter().filter_map(|(id, record)| Some((id, record.as_ref()?)));
+        read.filter(|(id, _)| self.last_known(**id).is_none()).any(|(id, is)| {
+            let made = changes.opened.get(id).filter(|made| !made.unread);
+            made.is_some_and(|made| made.admitted_at == is.admitted_at)
+        })
+    }
+
+    /// Remembers the rows of a step that was written, besides those that are remembered already.
+    fn remember_rows_of(&mut self, step: &InDoubt, found: &Found) {
+        for row in &step.changes.rows {
+            if !self.has_scopes(row.id, found) {
+                continue;
+            }
+            let ending = self.last_known(row.id).and_then(|record| record.ending);
+            let of_step = |row: &mut Box<(Revision, _)>| row.0 == step.makes;
+            let is_to_come =
+                self.own.get_mut(&row.id).is_none_or(|own| own.row.take_if(of_step).is_some());
+            if is_to_come {
+                self.remember_row(Written { at: vec![step.makes], ending, row: row.clone() });
+            }
+        }
     }
 }
 

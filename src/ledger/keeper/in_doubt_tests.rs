@@ -44,7 +44,7 @@ fn a_call_found_after_its_doubtful_end_goes_on() {
         let (mut cache, (id, record), row) = own_call();
         doubts(&mut cache, &row);
         let is = found(number, id, Some(record));
-        assert!(cache.learn_ends(&is, NOW).is_none());
+        assert!(cache.learn_ends(&is, NOW).is_empty());
         cache.learn(is, 7, (NOW, NOW + TTL));
         let own = cache.own.get(&id);
         assert_eq!(own.map(|own| (own.ending, own.row.is_some())), Some((ending, number == 51)));
@@ -57,11 +57,59 @@ fn a_call_found_after_its_doubtful_end_goes_on() {
 fn a_doubtful_row_is_remembered_once_its_call_is_gone() {
     let (mut cache, (id, _), row) = own_call();
     doubts(&mut cache, &row);
-    let shown = cache.learn_ends(&found(53, id, None), NOW).map(|step| step.swept.len());
-    assert_eq!(shown, Some(1), "the calls that the step swept are reported");
+    let shown = cache.learn_ends(&found(53, id, None), NOW);
+    assert_eq!(
+        shown.iter().map(|step| step.swept.len()).collect::<Vec<_>>(),
+        [1],
+        "the calls that the step swept are reported"
+    );
     let at = cache.rows.pop_back().map(|written| (written.at, written.row));
     assert_eq!(at, Some((vec![self::at(5, 52)], row)));
     assert!(cache.rows.is_empty());
+}
+
+/// Its answer was lost, and it was refused when it came again: another had written since.
+#[test]
+fn a_call_open_as_a_step_opened_it_shows_that_step() {
+    let shown = |change: fn(&mut ReservationRecord), was_known: bool, knows_scopes: bool| {
+        // Another process's call, which the step has swept.
+        let (mut cache, (swept, _), row) = own_call();
+        cache.own.clear();
+        let (_, (new, made), _) = own_call();
+        let changes = Changes {
+            opened: [(new, made.clone())].into_iter().collect(),
+            ended: vec![swept],
+            rows: vec![row.clone()],
+            ..Changes::default()
+        };
+        let (swept, crossed) = (vec![Ended::of(&team())], Vec::new());
+        if was_known {
+            cache.learn(found(51, new, Some(made.clone())), 7, (NOW, NOW + TTL));
+        }
+        cache.doubt(InDoubt { makes: at(5, 52), changes, swept, crossed });
+        let mut is = made;
+        change(&mut is);
+        let mut found = found(53, new, Some(is));
+        if !knows_scopes {
+            found.scopes.clear();
+        }
+        let written = cache.learn_ends(&found, NOW);
+        let rows: Vec<_> = cache.rows.iter().map(|row| (row.at.clone(), row.row.clone())).collect();
+        assert!(rows.is_empty() || rows == [(vec![at(5, 52)], row)]);
+        (written.len(), rows.len())
+    };
+    assert_eq!(shown(|_| {}, false, true), (1, 1));
+    assert_eq!(shown(|_| {}, false, false), (1, 0), "its charge could not be restored");
+    assert_eq!(shown(|_| {}, true, true), (0, 0), "an earlier step opened it");
+    assert_eq!(shown(|is| is.admitted_at += 1, false, true), (0, 0), "another step opened it");
+}
+
+#[test]
+fn of_two_steps_in_doubt_either_may_have_ended_a_call() {
+    let (mut cache, (id, _), row) = own_call();
+    (0..2).for_each(|_| doubts(&mut cache, &row));
+    assert!(cache.learn_ends(&found(53, id, None), NOW).is_empty());
+    assert_eq!(cache.rows.len(), 1, "both write the same row");
 }
 
 /// The row is the same, so it does not matter which of the two has ended the call.
@@ -103,7 +151,7 @@ fn a_doubtful_row_is_remembered_while_its_answer_is_read() {
 fn a_row_that_others_may_have_swept_is_forgotten() {
     let (mut cache, (id, record), row) = own_call();
     doubts(&mut cache, &row);
-    assert!(cache.learn_ends(&found(53, id, None), record.deadline).is_none());
+    assert!(cache.learn_ends(&found(53, id, None), record.deadline).is_empty());
     assert!(cache.rows.is_empty());
     // Renewed after its deadline, before the step and after it.
     for is_before in [true, false] {
@@ -116,7 +164,7 @@ fn a_row_that_others_may_have_swept_is_forgotten() {
         if !is_before {
             renew(&mut cache);
         }
-        assert!(cache.learn_ends(&found(53, id, None), record.deadline).is_none());
+        assert!(cache.learn_ends(&found(53, id, None), record.deadline).is_empty());
         assert!(cache.rows.is_empty());
     }
 }
@@ -126,14 +174,14 @@ fn a_row_that_others_may_have_swept_is_forgotten() {
 fn a_doubtful_row_is_forgotten_without_its_revision() {
     let (mut cache, (id, _), row) = own_call();
     doubts(&mut cache, &row);
-    assert!(cache.learn_ends(&found(51, id, None), NOW).is_none());
+    assert!(cache.learn_ends(&found(51, id, None), NOW).is_empty());
     let loss = Loss { kept: [(5, 51)].into(), ..Loss::default() };
     let copy = Found {
         revision: Some(at(9, 52)),
         team: TeamRecord { loss: Some(loss), ..TeamRecord::default() },
         ..found(52, id, None)
     };
-    assert!(cache.learn_ends(&copy, NOW).is_none());
+    assert!(cache.learn_ends(&copy, NOW).is_empty());
     assert!(cache.rows.is_empty());
 }
 
@@ -145,7 +193,7 @@ fn a_doubtful_row_is_forgotten_without_its_scopes() {
     let of_team = |name: &ScopeName| name.level == "team";
     let mut is = found(53, id, None);
     is.scopes.retain(|(name, _)| of_team(name));
-    assert!(cache.learn_ends(&is, NOW).is_none());
+    assert!(cache.learn_ends(&is, NOW).is_empty());
     assert!(cache.rows.is_empty());
 }
 

@@ -26,7 +26,7 @@ pub(super) async fn handle_reply<K: Keeper, T: KeeperTime>(
     let Some(found) = reply.found else { return Ok(()) };
     let confirmed = team.cache().confirmed(found.revision);
     if let Some(confirmed) = confirmed {
-        let InDoubt { makes, changes, swept, crossed } = *confirmed;
+        let InDoubt { makes, changes, swept, crossed } = confirmed;
         let mut cache = team.cache();
         cache.owns(&changes, makes);
         cache.change(changes, makes);
@@ -53,7 +53,7 @@ pub(super) async fn handle_reply<K: Keeper, T: KeeperTime>(
             cache.claim_own();
         }
         drop(cache);
-        if let Some(InDoubt { swept, crossed, .. }) = shown.map(|step| *step) {
+        for InDoubt { swept, crossed, .. } in shown {
             context.report(&team.id, swept, &crossed);
         }
     }

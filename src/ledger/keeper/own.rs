@@ -59,7 +59,8 @@ pub(super) struct Written {
     pub(super) row: Row,
 }
 
-/// A step whose answer was lost: it may have been written.
+/// A step that may have been written: its answer was lost, or it was refused and may have been sent
+/// twice.
 #[derive(Debug)]
 pub(super) struct InDoubt {
     pub(super) makes: Revision,

@@ -82,16 +82,6 @@ impl<'a> View<'a> {
         self.team_now().loss.as_ref().is_some_and(|loss| !loss.is_over(self.now))
     }
 
-    /// Whether a call was admitted before a recent loss. It may have ended in the lost history, and
-    /// the process that ended it may come to restore that row; then this end must be known. The
-    /// keeper's clock may have been set back since the call was admitted.
-    fn is_from_before_the_loss(&self, record: &ReservationRecord) -> bool {
-        let loss = self.team_now().loss.as_ref().filter(|loss| !loss.is_over(self.now));
-        loss.is_some_and(|loss| {
-            record.admitted_at < loss.noticed_at || record.claimed > 0 || record.ending.is_some()
-        })
-    }
-
     /// Whether a call is known to have been restored after it had ended.
     pub(super) fn is_restored(&self, id: ReservationId) -> Result<bool, Missing> {
         let missing = || Missing::of(Wanted { restored: [id].into(), ..Wanted::default() });
@@ -217,7 +207,9 @@ impl Records for View<'_> {
                 self.overdue.push((id, deadline, record.clone()));
             }
             self.changes.ended.push(id);
-            if self.is_from_before_the_loss(&record) {
+            // It may have ended in the lost history as well, and the process that ended it may come
+            // to restore that row.
+            if self.knows_of_a_loss() {
                 self.changes.restored.push(id);
             }
         }
