@@ -255,9 +255,7 @@ impl Attempt {
         let revision = match self.new.as_ref().and_then(TeamCache::revision) {
             Some(revision) => revision,
             None if self.may_be_made(context, team).await? => {
-                let (epoch, name) =
-                    (u64::try_from(reply.at).unwrap_or(1), context.keeper.name_step());
-                Revision { epoch, number: 0, name }
+                Revision::begin(reply.at, 0, 0, context.keeper.name_step())
             }
             // Another process may have made the team since it was read.
             None if !std::mem::replace(&mut self.was_made, true) => return Ok(()),

@@ -151,8 +151,12 @@ fn a_lost_call_is_claimed_or_restored() {
                     is_there: bool,
                     has_ended: bool| {
         let there = is_there.then(|| record.clone());
-        let found =
-            Found { calls: vec![(id, there)], restored: vec![(id, has_ended)], ..Found::default() };
+        let found = Found {
+            scopes: vec![(names()[0].clone(), ScopeRecord::default())],
+            calls: vec![(id, there)],
+            restored: vec![(id, has_ended)],
+            ..Found::default()
+        };
         let some = memory(|some| some.calls = [(id, claimed(admitted, record))].into());
         let changes = restored(&some, &known(loss.clone(), found));
         changes.map(|changes| changes.opened.get(&id).cloned().unwrap())

@@ -9,9 +9,11 @@ use super::own::{Claimed, Written};
 use super::step::Changes;
 use super::view::{Missing, View};
 use super::wanted::Wanted;
-use crate::ledger::Outcome;
 use crate::ledger::machine::past::note;
-use crate::ledger::machine::{Loss, Records, ReservationRecord, Revision, Rules, judgement};
+use crate::ledger::machine::{
+    Loss, Records, ReservationRecord, Revision, Rules, ScopeName, judgement,
+};
+use crate::ledger::{Outcome, Scope};
 use crate::team::TeamId;
 
 /// The changes that restore a part of the memory, and their base revision; `None` when the keeper
@@ -41,13 +43,19 @@ pub(super) fn some_restored(
             }
         }
     }
+    let epochs = if some.calls.is_empty() {
+        Vec::new()
+    } else {
+        let of_team = view.scope(team, &ScopeName::from(&Scope::Team)).map_err(|_| known())?;
+        of_team.sealed().into_keys().chain(loss.kept.keys().copied()).collect()
+    };
     for (id, call) in &some.calls {
         let Claimed { admitted, record, .. } = call;
         let is_there = view.reservation(team, *id).map_err(|_| known())?.is_some();
         let has_ended = !record.unread && view.is_restored(*id)?;
         let is_lacking = loss.lacks(*admitted) && !loss.covers(*admitted) && !has_ended;
         if is_there || is_lacking {
-            let ending = may_have_ended_since(call, is_there, &loss);
+            let ending = may_have_ended_since(call, is_there, (&loss, &epochs));
             let deadline = deadline(now, rules);
             let record = ReservationRecord { ending, deadline, ..record.clone() };
             view.put_reservation(team, *id, record.claimed_in(revision.epoch))?;
@@ -67,10 +75,22 @@ pub(super) fn some_restored(
 /// The first change in which a call may have ended before the loss: its own process got no answer,
 /// or had not renewed it in time, so that others may have swept it. If the store was lost again
 /// after a copy took over, a call that is there may have ended in any change since that copy.
-fn may_have_ended_since(call: &Claimed, is_there: bool, loss: &Loss) -> Option<(u64, u64)> {
-    let may_be_swept = call.record.deadline < loss.noticed_at;
+fn may_have_ended_since(
+    call: &Claimed,
+    is_there: bool,
+    (loss, epochs): (&Loss, &[u64]),
+) -> Option<(u64, u64)> {
+    // If the next epoch began without records, nobody swept it after that.
+    let next = epochs.iter().copied().filter(|epoch| *epoch > call.seen.epoch).min();
+    let emptied = next.filter(|next| Revision::begins_empty(*next));
+    let until = emptied.and_then(|at| i64::try_from(at).ok()).unwrap_or(i64::MAX);
+    let may_be_swept = call.record.deadline < loss.noticed_at.min(until);
     let swept = may_be_swept.then_some((call.seen.epoch, call.seen.number + 1));
-    let (epoch, number) = call.record.ending.or(swept)?;
+    let (epoch, number) = match (call.record.ending, swept) {
+        // Two doubts, in two epochs: it may have ended anyway.
+        (Some((epoch, _)), Some((later, _))) if epoch < later => (epoch, 0),
+        (ending, swept) => ending.or(swept)?,
+    };
     let has_gone_on = is_there && loss.kept.range(epoch + 1..).next().is_some();
     let copied = loss.kept.get(&epoch).filter(|_| has_gone_on);
     Some((epoch, copied.map_or(number, |last| number.min(last + 1))))
@@ -140,8 +160,9 @@ fn hold_again(
 /// The keeper's records that a restore must read.
 pub(super) fn wanted(some: &Memory) -> Wanted {
     let rows = some.rows.iter().map(|written| &written.row);
+    let of_team = (!some.calls.is_empty()).then(|| ScopeName::from(&Scope::Team));
     let mut wanted = Wanted {
-        scopes: some.scopes.keys().cloned().collect(),
+        scopes: some.scopes.keys().cloned().chain(of_team).collect(),
         calls: some.calls.keys().copied().chain(rows.clone().map(|row| row.id)).collect(),
         restored: some.calls.keys().copied().chain(rows.clone().map(|row| row.id)).collect(),
         ..Wanted::default()

@@ -212,7 +212,27 @@ fn a_copied_call_may_have_ended_after_the_copy() {
         (&[(BEFORE, 4), (BEFORE + 1, 6)], false, 9),
     ] {
         let loss = Loss { kept: kept.iter().copied().collect(), ..Loss::default() };
-        let found = may_have_ended_since(&call, is_there, &loss);
+        let found = may_have_ended_since(&call, is_there, (&loss, &[]));
         assert_eq!(found, Some((BEFORE, ending)), "{kept:?}, {is_there}");
     }
+}
+
+/// The next epoch began without records, so nobody could sweep the call any more.
+#[test]
+fn nobody_has_swept_a_call_after_its_epoch_was_lost() {
+    let seen = Revision { epoch: BEFORE, number: 8, name: 1 };
+    let loss = Loss { noticed_at: 100, ..Loss::default() };
+    let ended = |deadline, epochs: &[u64], ending| {
+        let record = ReservationRecord { deadline, ending, ..sent() };
+        may_have_ended_since(&Claimed { admitted: seen, seen, record }, false, (&loss, epochs))
+    };
+    let swept = Some((BEFORE, 9));
+    assert_eq!(ended(50, &[BEFORE, 51, 80], None), swept, "it was overdue before that");
+    assert_eq!(ended(51, &[BEFORE, 51, 80], None), None);
+    assert_eq!(ended(51, &[BEFORE, 50, 51], None), swept, "a copy may have the call");
+    assert_eq!((ended(99, &[], None), ended(100, &[], None)), (swept, None));
+    // It was claimed with a doubt before, and is away again.
+    assert_eq!(ended(50, &[], Some((BEFORE - 1, 7))), Some((BEFORE - 1, 0)));
+    assert_eq!(ended(50, &[], Some((BEFORE, 7))), Some((BEFORE, 7)));
+    assert_eq!(ended(100, &[], Some((BEFORE - 1, 7))), Some((BEFORE - 1, 7)));
 }

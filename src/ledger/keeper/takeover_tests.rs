@@ -34,7 +34,7 @@ fn takes_over(keeper: &Scripted, team: &Arc<Team>) -> bool {
 fn a_promoted_server_begins_a_later_epoch() {
     let now_as_epoch = NOW.unsigned_abs();
     for (epoch, now, begins) in
-        [(5, NOW, now_as_epoch), (5, 3, 7), (now_as_epoch, NOW, now_as_epoch + 2)]
+        [(5, NOW, now_as_epoch), (5, 3, 8), (now_as_epoch, NOW, now_as_epoch + 4)]
     {
         let is = on_server_3(epoch, None);
         let (keeper, team) = (keeper(is.clone(), 4, now, Verdict::Done), knowing(is));

@@ -32,8 +32,15 @@ impl Revision {
     /// both begin an epoch after the same one: the name of the step keeps their epochs apart.
     pub(in crate::ledger) fn begin(now: i64, after: u64, number: u64, name: u64) -> Self {
         let now = u64::try_from(now).unwrap_or(0);
-        let epoch = if now > after { now } else { after + 1 + name % APART_MAX };
+        let epoch = if now > after { now } else { after + 1 + 2 * (name % APART_MAX) };
+        let epoch = epoch + (epoch + u64::from(number == 0)) % 2;
         Self { epoch, number, name }
+    }
+
+    /// Whether an epoch began without any records: it is odd then. Later losses leave nothing else
+    /// that would tell.
+    pub(in crate::ledger) const fn begins_empty(epoch: u64) -> bool {
+        epoch % 2 == 1
     }
 
     /// The next revision, made by a step of this name.
@@ -82,13 +89,24 @@ mod tests {
     fn two_epochs_after_the_same_one_stay_apart() {
         let begin = |now, name| Revision::begin(now, 5_000, 7, name);
         assert_eq!(begin(9_000_000, 3), Revision { epoch: 9_000_000, number: 7, name: 3 });
-        assert_eq!(begin(5_001, 3).epoch, 5_001);
+        assert_eq!(begin(5_001, 3).epoch, 5_002);
         let names = [0, 3, 4, 3 << 32, (3 << 32) | 8, u64::MAX];
         let epochs: BTreeSet<_> = names.iter().map(|name| begin(4_000, *name).epoch).collect();
         assert_eq!(epochs.len(), names.len());
-        let next = 5_001..=5_000 + APART_MAX;
+        let next = 5_001..=5_000 + 2 * APART_MAX;
         for now in [i64::MIN, 4_000, 5_000] {
             assert!(names.iter().all(|name| next.contains(&begin(now, *name).epoch)), "at {now}");
+        }
+    }
+
+    #[test]
+    fn an_epoch_says_whether_it_began_with_records() {
+        for now in [4_000, 5_001, 5_002, 9_000_000, 9_000_001] {
+            for (number, is_empty) in [(0, true), (1, false), (8, false)] {
+                let epoch = Revision::begin(now, 5_000, number, 3).epoch;
+                assert_eq!(Revision::begins_empty(epoch), is_empty);
+                assert!(epoch > 5_000 && (now <= 5_000 || epoch.abs_diff(now.unsigned_abs()) <= 1));
+            }
         }
     }
 

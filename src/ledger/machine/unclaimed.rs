@@ -168,7 +168,18 @@ fn may_have_ended(
     // A copy that took over counts on in a later epoch, where others may have ended it as well, if
     // the copy has the call.
     let is_copied = kept.get(&epoch).is_none_or(|last| *last + 1 >= number);
-    let last = if is_copied { u64::MAX } else { epoch };
+    // It did not come into an epoch that began without records, unless its own process claimed it
+    // there.
+    let empty = come_to
+        .keys()
+        .chain(kept.keys())
+        .filter(|later| **later > epoch && Revision::begins_empty(**later))
+        .min();
+    let last = match empty {
+        _ if !is_copied => epoch,
+        Some(empty) => empty - 1,
+        None => u64::MAX,
+    };
     come_to.range(epoch..=last).any(|(_, is)| *is >= number)
 }
 

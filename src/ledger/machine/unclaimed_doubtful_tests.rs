@@ -55,6 +55,23 @@ fn a_later_epoch_may_have_ended_a_doubtful_call() {
     }
 }
 
+/// Nobody but its own process, which claims it, can have brought the call there.
+#[test]
+fn an_epoch_begun_without_records_has_not_ended_a_call() {
+    let (mine, other) = (ending("ana", 5), call("ana", 5, EPOCH));
+    for (empty, copied) in [(EPOCH + 1, EPOCH + 2), (EPOCH + 3, EPOCH + 4)] {
+        for is_kept in [false, true] {
+            let mut scopes = holding(&[&other.1]);
+            let kept = Kept::from_iter(is_kept.then_some((empty, 20)));
+            let seen = [(EPOCH - 1, 9), (if is_kept { copied } else { empty }, 20)].into();
+            scopes.iter_mut().for_each(|(_, record)| record.seal(&seen));
+            let calls = vec![mine.clone(), other.clone()];
+            let judged = judge(&scopes, calls, (EPOCH, &kept), (8, 9));
+            assert_eq!((judged.open.len(), judged.ended.len()), (2, 0));
+        }
+    }
+}
+
 /// Its key's and its user's records may be older.
 #[test]
 fn the_team_tells_whether_a_call_may_have_ended() {

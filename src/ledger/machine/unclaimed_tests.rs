@@ -8,7 +8,7 @@ use crate::team::{KeyId, UserId};
 #[path = "unclaimed_doubtful_tests.rs"]
 mod doubtful;
 
-const EPOCH: u64 = 7;
+const EPOCH: u64 = 8;
 
 fn windows() -> Windows {
     Windows { day: "2026-11-29".to_owned(), month: "2026-11".to_owned() }
