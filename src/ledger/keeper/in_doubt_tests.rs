@@ -70,7 +70,7 @@ fn a_doubtful_row_is_remembered_once_its_call_is_gone() {
 
 /// Its answer was lost, and it was refused when it came again: another had written since.
 #[test]
-fn a_call_open_as_a_step_opened_it_shows_that_step() {
+fn a_call_open_as_opened_shows_its_step() {
     let shown = |change: fn(&mut ReservationRecord), was_known: bool, knows_scopes: bool| {
         // Another process's call, which the step has swept.
         let (mut cache, (swept, _), row) = own_call();
@@ -105,7 +105,7 @@ fn a_call_open_as_a_step_opened_it_shows_that_step() {
 }
 
 #[test]
-fn of_two_steps_in_doubt_either_may_have_ended_a_call() {
+fn either_of_two_steps_may_have_ended_a_call() {
     let (mut cache, (id, _), row) = own_call();
     (0..2).for_each(|_| doubts(&mut cache, &row));
     assert!(cache.learn_ends(&found(53, id, None), NOW).is_empty());

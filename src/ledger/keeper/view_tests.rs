@@ -79,7 +79,7 @@ fn counts_from_before_a_loss_stay_apart_for_a_day() {
 /// The clock may have been set back since it was admitted, so that does not show whether it was
 /// before the loss.
 #[test]
-fn a_call_that_ends_after_a_loss_is_recorded_as_ended() {
+fn a_call_ended_after_a_loss_is_recorded() {
     let noted = |noticed_at: Option<i64>| {
         let (id, record) = call(NOW);
         let team = noticed_at.map(after_a_loss).unwrap_or_default();

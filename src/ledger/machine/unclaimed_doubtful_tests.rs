@@ -57,7 +57,7 @@ fn a_later_epoch_may_have_ended_a_doubtful_call() {
 
 /// Nobody but its own process, which claims it, can have brought the call there.
 #[test]
-fn an_epoch_begun_without_records_has_not_ended_a_call() {
+fn an_epoch_begun_empty_has_ended_no_call() {
     let (mine, other) = (ending("ana", 5), call("ana", 5, EPOCH));
     for (empty, copied) in [(EPOCH + 1, EPOCH + 2), (EPOCH + 3, EPOCH + 4)] {
         for is_kept in [false, true] {
