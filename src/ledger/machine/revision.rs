@@ -5,15 +5,15 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How far apart epochs may begin that follow the same one, in microseconds: little, because later
-/// epochs begin at the keeper's time as soon as that is later.
+/// How many epochs may follow the same one, two microseconds apart: few, because later epochs begin
+/// at the keeper's time as soon as that is later.
 const APART_MAX: u64 = 10_007;
 
 /// A revision of a team's records: every change that matters to limits raises the number by one,
 /// and every loss begins a later epoch. No revision comes twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(in crate::ledger) struct Revision {
-    /// When the epoch began, in microseconds of the keeper's time.
+    /// When the epoch began, in microseconds of the keeper's time; odd if it began without records.
     pub(in crate::ledger) epoch: u64,
     /// The number of the last change.
     pub(in crate::ledger) number: u64,
