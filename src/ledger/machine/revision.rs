@@ -33,7 +33,7 @@ impl Revision {
     pub(in crate::ledger) fn begin(now: i64, after: u64, number: u64, name: u64) -> Self {
         let now = u64::try_from(now).unwrap_or(0);
         let epoch = if now > after { now } else { after + 1 + 2 * (name % APART_MAX) };
-        let epoch = epoch + (epoch + u64::from(number == 0)) % 2;
+        let epoch = epoch + u64::from(Self::begins_empty(epoch) != (number == 0));
         Self { epoch, number, name }
     }
 
@@ -90,7 +90,7 @@ mod tests {
         let begin = |now, name| Revision::begin(now, 5_000, 7, name);
         assert_eq!(begin(9_000_000, 3), Revision { epoch: 9_000_000, number: 7, name: 3 });
         assert_eq!(begin(5_001, 3).epoch, 5_002);
-        let names = [0, 3, 4, 3 << 32, (3 << 32) | 8, u64::MAX];
+        let names = [0, 2, 3, 4, 3 << 32, (3 << 32) | 8, u64::MAX];
         let epochs: BTreeSet<_> = names.iter().map(|name| begin(4_000, *name).epoch).collect();
         assert_eq!(epochs.len(), names.len());
         let next = 5_001..=5_000 + 2 * APART_MAX;
