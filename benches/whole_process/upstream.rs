@@ -33,7 +33,7 @@ pub fn listen() -> io::Result<TcpListener> {
 /// after one, three or seven seconds.
 ///
 /// # Errors
-/// The listener breaks.
+/// A socket cannot be set up.
 pub async fn answer_everybody(listener: TcpListener) -> io::Result<()> {
     let listener = listener.into_std()?;
     listener.set_nonblocking(false)?;

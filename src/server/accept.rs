@@ -24,8 +24,8 @@ use crate::request::Inbound;
 const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// Most connections accepted before the open ones get their turn. The kernel drops callers whose
-/// connections come while its backlog is full, and those try again after a second, so a burst is
-/// accepted before the first of it are served. Tokio would go on to serve after 128.
+/// connections come while its backlog is full, and they try again only after a second. So a burst is
+/// accepted before the first of it are served; Tokio would begin to serve after 128.
 const IN_ONE_TURN: usize = 1024;
 
 /// Accepts connections and serves them, until the drain has ended.

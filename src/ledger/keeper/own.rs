@@ -40,8 +40,8 @@ pub(in crate::ledger) struct Claimed {
 }
 
 impl Claimed {
-    /// The same call, when another stands for it in this epoch: that one ends there at some time,
-    /// and is lost if the epoch is.
+    /// The call as it is to be claimed if this epoch is lost, in which another call stands for it:
+    /// the other one may have ended there at any time, and was this one's end.
     pub(super) fn may_have_ended_from(&self, epoch: u64) -> Self {
         let first = self.record.ending.map_or(epoch, |(epoch, _)| epoch);
         let record = ReservationRecord { ending: Some((first, 0)), ..self.record.clone() };

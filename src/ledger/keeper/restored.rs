@@ -75,19 +75,20 @@ pub(super) fn some_restored(
 /// The first change in which a call may have ended before the loss: its own process got no answer,
 /// or had not renewed it in time, so that others may have swept it. If the store was lost again
 /// after a copy took over, a call that is there may have ended in any change since that copy.
+/// `epochs` are those that are known; the number of each is the time at which it began.
 fn may_have_ended_since(
     call: &Claimed,
     is_there: bool,
     (loss, epochs): (&Loss, &[u64]),
 ) -> Option<(u64, u64)> {
-    // If the next epoch began without records, nobody swept it after that.
+    // Once the next epoch had begun without records, nobody could sweep the call any more.
     let next = epochs.iter().copied().filter(|epoch| *epoch > call.seen.epoch).min();
     let emptied = next.filter(|next| Revision::begins_empty(*next));
     let until = emptied.and_then(|at| i64::try_from(at).ok()).unwrap_or(i64::MAX);
     let may_be_swept = call.record.deadline < loss.noticed_at.min(until);
     let swept = may_be_swept.then_some((call.seen.epoch, call.seen.number + 1));
     let (epoch, number) = match (call.record.ending, swept) {
-        // Two doubts, in two epochs: it may have ended anyway.
+        // It is in doubt in two epochs: any change since the earlier one began may have ended it.
         (Some((epoch, _)), Some((later, _))) if epoch < later => (epoch, 0),
         (ending, swept) => ending.or(swept)?,
     };
