@@ -27,7 +27,8 @@ pub trait Step<T, S>: Send + Sync + 'static {
     fn take(self: &Arc<Self>, taken: T, below: Below<'_, S>) -> Self::Future;
 }
 
-/// An inner service for a step: takes `T`, responds with `R` or fails with `E`.
+/// A service below: a step's inner one, or the stack below a connection. Takes `T`, responds with
+/// `R` or fails with `E`.
 pub trait Under<T, R, E>:
     Service<T, Response = R, Error = E, Future: Send> + Clone + Send + 'static
 {

@@ -10,7 +10,6 @@ use http::Response;
 use http_body::Body;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::coop::unconstrained;
-use tower::Service;
 
 use super::calls::{Calls, UNREAD_MAX};
 use super::connection::{self, Peer};
@@ -18,23 +17,21 @@ use super::unconfirmed::Unconfirmed;
 use super::{Discarding, Server};
 use crate::http::Deliver;
 use crate::request::Inbound;
+use crate::step::Under;
 
 /// Pause after an error of `accept`: without a free descriptor, trying again at once would only
 /// burn CPU.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// Most connections accepted before the open ones get their turn. The kernel drops callers whose
-/// connections come while its backlog is full, and they try again only after a second. So a burst is
-/// accepted before the first of it are served; Tokio would begin to serve after 128.
+/// connections come while its backlog is full, and they try again only after a second. So a burst
+/// is accepted before the first of it are served; Tokio would begin to serve after 128.
 const IN_ONE_TURN: usize = 1024;
 
 /// Accepts connections and serves them, until the drain has ended.
 pub async fn serve<S, R>(listener: TcpListener, service: S, server: Server)
 where
-    S: Service<Inbound<Discarding>, Response = Response<R>, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + 'static,
+    S: Under<Inbound<Discarding>, Response<R>, Infallible>,
     R: Body<Data = Bytes, Error = Infallible> + Deliver + Send + 'static,
 {
     let unconfirmed = Unconfirmed::default();
@@ -68,10 +65,7 @@ async fn begin<S, R>(
     server: &Server,
     unconfirmed: &Unconfirmed,
 ) where
-    S: Service<Inbound<Discarding>, Response = Response<R>, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + 'static,
+    S: Under<Inbound<Discarding>, Response<R>, Infallible>,
     R: Body<Data = Bytes, Error = Infallible> + Deliver + Send + 'static,
 {
     let (drain, settings) = (server.drain.clone(), Arc::clone(&server.settings));
@@ -99,10 +93,7 @@ async fn serve_one<S, R>(
     calls: &Arc<Calls>,
     server: &Server,
 ) where
-    S: Service<Inbound<Discarding>, Response = Response<R>, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + 'static,
+    S: Under<Inbound<Discarding>, Response<R>, Infallible>,
     R: Body<Data = Bytes, Error = Infallible> + Deliver + Send + 'static,
 {
     let tuned = stream

@@ -21,7 +21,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tower::{Service, ServiceExt};
+use tower::ServiceExt;
 
 use super::calls::{Calls, Unmoved};
 use super::discard::bytes_max;
@@ -32,6 +32,7 @@ use super::streams::Streams;
 use super::{Discarding, Drain, Server, Settings};
 use crate::http::{Deliver, SOCKET_ROOM};
 use crate::request::Inbound;
+use crate::step::Under;
 
 /// First bytes of an HTTP/2 client (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -64,10 +65,7 @@ pub(super) async fn serve<S, R>(
     calls: &Arc<Calls>,
     server: &Server,
 ) where
-    S: Service<Inbound<Discarding>, Response = Response<R>, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + 'static,
+    S: Under<Inbound<Discarding>, Response<R>, Infallible>,
     R: Body<Data = Bytes, Error = Infallible> + Deliver + Send + 'static,
 {
     // Boxed, so that the connection does not keep room for its greeting.
