@@ -43,6 +43,9 @@ pub(super) struct Attempt {
     /// written may be unknown: what it opened is not swept within the life of a reservation from
     /// then on. After that time nothing is opened any more, so that no call is opened twice.
     pub(super) opens_since: Option<i64>,
+    /// A step came outside its times, and may have been sent twice: once the keeper's time fits, it
+    /// could still be written. The answers must move the revision, so that it is refused.
+    moves_on: bool,
     /// How often in a row other processes wrote first.
     refused: usize,
     /// An operator accepts the records as they are.
@@ -60,6 +63,7 @@ impl Attempt {
             mark: 0,
             was_made: false,
             opens_since: None,
+            moves_on: false,
             refused: 0,
             accepts,
         }
@@ -152,9 +156,11 @@ impl Attempt {
                 }
                 Ok(Some(Carried { work, void: reply.void }))
             }
-            (Verdict::OtherTime, _) => {
-                // The step was not written, so its moment binds nothing.
-                self.opens_since.take_if(|since| *since == step.from);
+            (Verdict::OtherTime, work) => {
+                self.moves_on |= step.is_made();
+                // A step that comes too late is not written, so its moment binds nothing.
+                self.opens_since.take_if(|since| *since == step.from && reply.at >= step.until);
+                Self::doubt(team, &mut step, work);
                 Ok(None)
             }
             (Verdict::OtherPrimary, work) => {
@@ -309,3 +315,6 @@ mod new_team_tests;
 #[cfg(test)]
 #[path = "attempt_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "attempt_times_tests.rs"]
+mod times_tests;

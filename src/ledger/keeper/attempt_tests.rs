@@ -7,9 +7,8 @@ use super::*;
 use crate::ledger::keeper::lives;
 use crate::ledger::keeper::scripted::{Scripted, at, found, knowing, new_team, replied, returned};
 use crate::ledger::keeper::step::{Changes, Due, TeamRecord};
-use crate::ledger::keeper::work::under_way;
 use crate::ledger::machine::memory_records::{Ledger, NOW, SECOND, TTL, call, of};
-use crate::ledger::machine::{Ended, Loss, ScopeName, ScopeRecord, memory_records};
+use crate::ledger::machine::{Ended, Ending, Loss, ScopeName, ScopeRecord, memory_records};
 use crate::ledger::{Phase, Scope};
 
 pub(super) fn keeper(verdict: Verdict) -> Scripted {
@@ -31,7 +30,7 @@ pub(super) fn accepts() -> Batch {
     vec![Operation::Accept { response: oneshot::channel().0 }]
 }
 
-fn renews(id: ReservationId) -> Batch {
+pub(super) fn renews(id: ReservationId) -> Batch {
     vec![Operation::Renew { ids: vec![id], response: oneshot::channel().0 }]
 }
 
@@ -40,7 +39,7 @@ fn dispatches(id: ReservationId) -> Batch {
 }
 
 /// Everything that such a batch reads, of a team on this server, with an open call.
-fn whole(replication_id: u64) -> (Found, ReservationId) {
+pub(super) fn whole(replication_id: u64) -> (Found, ReservationId) {
     let mut ledger = Ledger::new();
     let id = ledger.open(Phase::Waiting, 7);
     let until = lives::least(NOW, &ledger.rules);
@@ -269,42 +268,6 @@ fn a_step_that_came_twice_is_carried_through() {
     assert!(carried.unwrap().is_none(), "it makes no revision");
 }
 
-#[test]
-fn a_step_at_another_time_has_opened_nothing() {
-    let (keeper, batch) = (keeper(Verdict::Done), admits());
-    for (since, left) in [(None, None), (Some(NOW - 5), Some(NOW - 5))] {
-        let mut attempt = Attempt { opens_since: since, ..Attempt::new(&batch) };
-        let reply = |_: &Step| replied(Verdict::OtherTime);
-        let outcome = takes(&mut attempt, (&keeper, &knows(0).0), &batch, reply);
-        assert!(matches!(outcome, Ok(None)));
-        assert_eq!(attempt.opens_since, left, "an earlier one may have");
-    }
-}
-
-/// Not by a step that was not sent, or that comes outside its times.
-#[test]
-fn deadlines_are_put_off_by_steps_that_come_in_time() {
-    let second = under_way(&Ledger::new().rules);
-    for (verdict, late, is_put_off) in [
-        (Verdict::NotWritten, 0, true),
-        (Verdict::Done, second - 1, true),
-        (Verdict::NotWritten, second, false),
-        (Verdict::OtherTime, -1, false),
-        (Verdict::OtherPrimary, 0, false),
-    ] {
-        let is = whole(0).0;
-        let keeper = Scripted::new(move |_| Ok(returned(is.clone())));
-        let (team, id) = knows(0);
-        let before = team.cache().last_known(id).unwrap().deadline;
-        keeper.now.store(NOW + 7, Ordering::Relaxed);
-        let batch = renews(id);
-        let reply = |step: &Step| Reply { at: step.from + late, ..replied(verdict) };
-        takes(&mut Attempt::new(&batch), (&keeper, &team), &batch, reply).unwrap();
-        let after = team.cache().last_known(id).unwrap().deadline;
-        assert_eq!(after != before, is_put_off, "{verdict:?}, {late} µs late");
-    }
-}
-
 /// The same if the keeper has lost the phase of a call.
 #[test]
 fn a_reply_with_fewer_marks_closes_the_team() {
@@ -350,7 +313,7 @@ fn a_refused_end_may_have_been_written_before_a_loss() {
         keeper.run(attempt.take(&keeper.context(), &team, &batch, (Box::new(step), work), reply));
     assert!(matches!(taken, Ok(None)));
     let remembered = team.cache().memory.as_ref().map(|memory| memory.calls[&id].record.ending);
-    assert_eq!(remembered, Some(Some((5, 51))));
+    assert_eq!(remembered, Some(Some(Ending::with(at(5, 51)))));
 }
 
 #[test]

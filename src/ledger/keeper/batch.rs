@@ -77,10 +77,9 @@ async fn attempts<K: Keeper, T: KeeperTime>(
     let mut attempt = Attempt::new(batch);
     let sweeps = batch.iter().any(|operation| matches!(operation, Operation::Sweep { .. }));
     for _ in 0..ATTEMPTS {
-        if attempt
-            .opens_since
-            .is_some_and(|since| context.time.now() >= deadline(since, context.rules))
-        {
+        // The keeper's clock may have been set back since the last sweep.
+        let latest = context.time.now().max(team.cache().team().ended_late_at);
+        if attempt.opens_since.is_some_and(|since| latest >= deadline(since, context.rules)) {
             return Err(Outage::TimedOut);
         }
         // Rare work is boxed, here and in the attempt, so that the future of a batch stays small.

@@ -107,6 +107,24 @@ fn a_call_is_not_opened_after_its_first_life() {
     }
 }
 
+/// Before the keeper's clock was set back.
+#[test]
+fn a_call_perhaps_swept_is_not_opened_again() {
+    for (late, steps) in [(TTL - 1, 2), (TTL, 1)] {
+        let refused = AtomicUsize::new(0);
+        let keeper = Scripted::new(move |_| {
+            let is_first = refused.fetch_add(1, Ordering::Relaxed) == 0;
+            let mut is = whole(None);
+            is.team.ended_late_at = NOW + late;
+            Ok(if is_first { returned(is) } else { replied(Is::Done) })
+        });
+        let (_, batch, mut answer) = admits();
+        let outcome = carries(&keeper, &knowing(whole(None)), batch);
+        assert_eq!((outcome.is_ok(), keeper.steps().len()), (steps == 2, steps));
+        assert_eq!(matches!(answer.try_recv(), Ok(Err(Outage::TimedOut))), steps == 1);
+    }
+}
+
 #[test]
 fn a_sweep_judges_what_was_restored_late() {
     let unjudged = Loss { closed: false, unjudged: true, ..Loss::noticed(None, None, NOW) };

@@ -13,7 +13,9 @@ use super::step::{Changes, Found, Past, TeamRecord};
 use super::table::{KEPT_MAX, Table};
 use super::wanted::CellName;
 use crate::calendar::KeptCalendar;
-use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
+use crate::ledger::machine::{
+    Ending, ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord,
+};
 use crate::ledger::{ReservationId, Scope, Sums, TopUpId};
 use crate::maps::FastMap;
 
@@ -191,7 +193,9 @@ impl TeamCache {
                 // The call is still open after the change that would have ended it, so it was not
                 // ended.
                 (Some(_), Some(own))
-                    if own.ending.is_some_and(|ending| self.team.has_come_to(revision, ending)) =>
+                    if own
+                        .ending
+                        .is_some_and(|ending| self.team.has_come_to(revision, ending.change())) =>
                 {
                     (own.ending, own.row) = (None, None);
                 }
@@ -293,7 +297,7 @@ impl TeamCache {
                 if record.deadline <= at
                     && let Some(own) = self.own.get_mut(id)
                 {
-                    own.ending.get_or_insert(own.admitted.next(0));
+                    own.ending.get_or_insert(Ending::swept_after(own.admitted, record.deadline));
                     own.row = None;
                 }
                 record.deadline = deadline;
@@ -309,6 +313,13 @@ impl TeamCache {
         } else if let Some((_, known)) = self.calls.0.get_mut(&id) {
             *known = Some(record);
         }
+    }
+
+    /// Whether these changes turn the time of a bucket back.
+    pub(super) fn turns_back(&self, changes: &Changes) -> bool {
+        changes.scopes.iter().any(|(name, record)| {
+            record.as_ref().zip(self.scope(name)).is_some_and(|(is, was)| is.turns_back(was))
+        })
     }
 
     /// Remembers a row that this process wrote.

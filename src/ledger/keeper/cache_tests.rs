@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ledger::keeper::step::Due;
+use crate::ledger::machine::bucket::Bucket;
 use crate::ledger::machine::memory_records::{Ledger, NOW, TTL, charged, team, user};
 use crate::ledger::machine::{Loss, judgement};
 use crate::ledger::{Phase, Row};
@@ -212,11 +213,28 @@ fn a_row_says_when_its_call_may_have_ended_before() {
     let record = ledger.kept.calls.get(&id).cloned().unwrap();
     ledger.machine().settle(&team(), &charged(id, 7)).unwrap();
     let row = ledger.kept.rows.pop().unwrap();
-    for ending in [None, Some((4, 9))] {
+    for ending in [None, Some(Ending::from(4, 9))] {
         let record = ReservationRecord { ending, ..record.clone() };
         let mut cache = known(Found { calls: vec![(id, Some(record))], ..Found::default() });
         let ends = Changes { ended: vec![id], rows: vec![row.clone()], ..Changes::default() };
         cache.change(ends, at(5, 51));
         assert_eq!(cache.rows.back().map(|written| written.ending), Some(ending));
     }
+}
+
+#[test]
+fn a_bucket_with_an_earlier_time_is_turned_back() {
+    let name = ScopeName::from(&Scope::Team);
+    let full_since = |at| {
+        let mut record = ScopeRecord::default();
+        record.set_bucket(9, Bucket::default().drained(1, at).with_one_taken(9));
+        record
+    };
+    let cache = known(Found { scopes: vec![(name.clone(), full_since(NOW))], ..Found::default() });
+    let turns_back = |record| {
+        let scopes = [(name.clone(), record)].into_iter().collect();
+        cache.turns_back(&Changes { scopes, ..Changes::default() })
+    };
+    assert!(turns_back(Some(full_since(NOW - 1))) && !turns_back(Some(full_since(NOW))));
+    assert!(!turns_back(Some(ScopeRecord::default())) && !turns_back(None));
 }

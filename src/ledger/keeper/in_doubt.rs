@@ -4,7 +4,7 @@
 use super::cache::TeamCache;
 use super::own::{InDoubt, Written};
 use super::step::{Changes, Found};
-use crate::ledger::machine::Revision;
+use crate::ledger::machine::{Ending, Revision};
 use crate::ledger::{ReservationId, Row};
 
 impl TeamCache {
@@ -22,10 +22,13 @@ impl TeamCache {
         let kept = changes.opened.iter().filter(|(_, record)| record.unread).map(|(id, _)| id);
         for id in changes.ended.iter().chain(kept) {
             let Some(own) = self.own.get_mut(id) else { continue };
-            if own.ending.is_none() {
+            let ending = Ending::with(makes);
+            if let Some(before) = &mut own.ending {
+                *before = before.or_later(ending);
+            } else {
                 let row = changes.rows.iter().find(|row| row.id == *id);
                 own.row = row.map(|row| Box::new((makes, row.clone())));
-                own.ending = Some(makes);
+                own.ending = Some(ending);
             }
         }
     }
@@ -49,20 +52,21 @@ impl TeamCache {
     }
 
     /// Remembers the rows of this process's calls that were ended by steps in doubt: they are not
-    /// open any more, and before their deadlines nobody else ends them. (Unless the keeper's clock
-    /// was set forward and back meanwhile: then another process may have swept one.) Returns the
-    /// steps in doubt that were written, as these ends show, or calls that only they can have
-    /// opened. The others are forgotten once the keeper has come past them. `found` was read at
-    /// this moment of the keeper's time, and shows no loss.
+    /// open any more, and before their deadlines nobody else ends them. Returns the steps in doubt
+    /// that were written, as these ends show, or calls that only they can have opened. The others
+    /// are forgotten once the keeper has come past them. `found` was read at this moment of the
+    /// keeper's time, and shows no loss.
     pub(super) fn learn_ends(&mut self, found: &Found, at: i64) -> Vec<InDoubt> {
         let Some(revision) = found.revision else { return Vec::new() };
         let mut shown = None;
+        // Another process may have swept a call before the keeper's clock was set back.
+        let latest = at.max(found.team.ended_late_at);
         for (id, record) in &found.calls {
             let known = self.last_known(*id);
             let ending = known.and_then(|known| known.ending);
             let is_ended = match record {
                 Some(record) => record.unread,
-                None => known.is_some_and(|known| at < known.deadline),
+                None => known.is_some_and(|known| latest < known.deadline),
             };
             let has_come_to =
                 |row: &mut Box<(Revision, _)>| found.team.has_come_to(revision, row.0);

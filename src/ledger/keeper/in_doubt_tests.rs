@@ -40,7 +40,7 @@ fn doubts(cache: &mut TeamCache, row: &Row) {
 /// The call is stored after the change that would have ended it.
 #[test]
 fn a_call_found_after_its_doubtful_end_goes_on() {
-    for (number, ending) in [(51, Some(at(5, 52))), (52, None), (53, None)] {
+    for (number, ending) in [(51, Some(Ending::with(at(5, 52)))), (52, None), (53, None)] {
         let (mut cache, (id, record), row) = own_call();
         doubts(&mut cache, &row);
         let is = found(number, id, Some(record));
@@ -152,6 +152,13 @@ fn a_row_that_others_may_have_swept_is_forgotten() {
     let (mut cache, (id, record), row) = own_call();
     doubts(&mut cache, &row);
     assert!(cache.learn_ends(&found(53, id, None), record.deadline).is_empty());
+    assert!(cache.rows.is_empty());
+    // One was swept before the keeper's clock was set back.
+    let (mut cache, (id, record), row) = own_call();
+    doubts(&mut cache, &row);
+    let mut is = found(53, id, None);
+    is.team.ended_late_at = record.deadline;
+    assert!(cache.learn_ends(&is, NOW).is_empty());
     assert!(cache.rows.is_empty());
     // Renewed after its deadline, before the step and after it.
     for is_before in [true, false] {

@@ -14,6 +14,9 @@ pub(super) const AT_ONCE: usize = 64;
 pub(in crate::ledger) struct Memory {
     /// The latest revision that was seen.
     pub(super) last: Revision,
+    /// The latest moment at which a call is known to have been ended after its deadline, in
+    /// microseconds of Unix time.
+    pub(super) ended_late_at: i64,
     /// The count of marked calls at that revision.
     pub(super) marks: u64,
     /// Scopes, with what they counted in each epoch.
@@ -38,6 +41,7 @@ impl Memory {
         }
         Self {
             last: self.last,
+            ended_late_at: self.ended_late_at,
             marks: self.marks,
             scopes: first(&self.scopes),
             calls: first(&self.calls),

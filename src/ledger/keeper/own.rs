@@ -2,7 +2,7 @@
 //! have been written.
 
 use super::step::Changes;
-use crate::ledger::machine::{Ended, ReservationRecord, Revision};
+use crate::ledger::machine::{Ended, Ending, ReservationRecord, Revision};
 use crate::ledger::{Crossing, Row};
 
 /// A call that this process makes.
@@ -10,8 +10,8 @@ use crate::ledger::{Crossing, Row};
 pub(super) struct Own {
     /// When it was admitted.
     pub(super) admitted: Revision,
-    /// The first change that would have ended it and whose answer was lost.
-    pub(super) ending: Option<Revision>,
+    /// The first change that may have ended it: its answer was lost, or the call was overdue.
+    pub(super) ending: Option<Ending>,
     /// The change and the row of the end, if no other process can have ended the call before.
     pub(super) row: Option<Box<(Revision, Row)>>,
 }
@@ -23,7 +23,7 @@ impl Own {
 
     /// The call as it is to be claimed, including a possible end; it was `seen` open last.
     pub(super) fn claimed(&self, seen: Revision, record: &ReservationRecord) -> Claimed {
-        let ending = self.ending.map(|ending| (ending.epoch, ending.number)).or(record.ending);
+        let ending = self.ending.or(record.ending);
         let record = ReservationRecord { ending, ..record.clone() };
         Claimed { admitted: self.admitted, seen, record }
     }
@@ -43,8 +43,9 @@ impl Claimed {
     /// The call as it is to be claimed if this epoch is lost, in which another call stands for it:
     /// the other one may have ended there at any time, and was this one's end.
     pub(super) fn may_have_ended_from(&self, epoch: u64) -> Self {
-        let first = self.record.ending.map_or(epoch, |(epoch, _)| epoch);
-        let record = ReservationRecord { ending: Some((first, 0)), ..self.record.clone() };
+        let first = self.record.ending.map_or(epoch, |ending| ending.epoch);
+        let ending = Some(Ending::from(first, 0));
+        let record = ReservationRecord { ending, ..self.record.clone() };
         Self { record, ..self.clone() }
     }
 }
@@ -55,7 +56,7 @@ impl Claimed {
 pub(super) struct Written {
     pub(super) at: Vec<Revision>,
     /// When the call may have ended before (see [`ReservationRecord::ending`]).
-    pub(super) ending: Option<(u64, u64)>,
+    pub(super) ending: Option<Ending>,
     pub(super) row: Row,
 }
 

@@ -19,6 +19,7 @@ impl TeamCache {
         // A late restore is judged with everything else when the team opens.
         memory.came_late = false;
         memory.unjudged |= known.team.is_unjudged();
+        memory.ended_late_at = memory.ended_late_at.max(known.team.ended_late_at);
         let kept = known.team.loss.map(|loss| loss.kept).unwrap_or_default();
         for (name, (at, mut record)) in known.scopes.0 {
             // The rate limit of reads counts no money.
@@ -28,7 +29,7 @@ impl TeamCache {
             // Sealed for its epoch: counts seen before a copy took over do not show how far the
             // copy had come.
             record.seal(&kept.range(..at.epoch).map(|(epoch, number)| (*epoch, *number)).collect());
-            record.seal(&[(at.epoch, at.number)].into());
+            record.seal_at(at);
             memory.scopes.entry(name).or_default().restore(&record);
         }
         memory.calls.extend(known.covered);
@@ -85,7 +86,7 @@ impl TeamCache {
         }
         // A row that was restored once may be missing again in a copy from before the loss.
         for known in &some.rows {
-            let is_open = self.last_known(known.row.id).is_some_and(|record| !record.unread);
+            let is_open = self.call(known.row.id).flatten().is_some_and(|record| !record.unread);
             let restored = self
                 .rows
                 .iter_mut()

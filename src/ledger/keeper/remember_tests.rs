@@ -6,7 +6,7 @@ use crate::ledger::keeper::own::Written;
 use crate::ledger::keeper::step::{Found, TeamRecord};
 use crate::ledger::machine::memory_records::{Ledger, NOW, TTL, charged, team, user};
 use crate::ledger::machine::{
-    Loss, ReservationRecord, Revision, ScopeName, TopUpRecord, judgement,
+    Ending, Loss, ReservationRecord, Revision, ScopeName, TopUpRecord, judgement,
 };
 use crate::ledger::{Phase, Row, Scope, TopUpId};
 
@@ -227,20 +227,28 @@ fn a_row_of_a_call_sent_since_is_forgotten() {
     let id = ledger.open(Phase::Dispatched, 7);
     let open = ledger.kept.calls.remove(&id).unwrap();
     let left = ReservationRecord { unread: true, ..open.clone() };
-    let written = Written { at: vec![at(5, 50)], ending: Some((4, 9)), row: Row { id, ..row } };
+    let written =
+        Written { at: vec![at(5, 50)], ending: Some(Ending::from(4, 9)), row: Row { id, ..row } };
     let some = Memory { rows: [written.clone()].into(), ..Memory::default() };
-    for (record, is_kept) in [(Some(open), false), (Some(left), true), (None, true)] {
+    for (record, is_kept) in [(Some(open.clone()), false), (Some(left), true), (None, true)] {
         let mut cache = remembers(Found::default());
         begins_again(&mut cache, true);
         cache.calls.put(id, record, at(9, 51));
         cache.note_restored(&some);
         assert_eq!(cache.rows.len(), usize::from(is_kept));
     }
+    // It was read as open before another step wrote the row.
+    let mut cache = remembers(Found::default());
+    begins_again(&mut cache, true);
+    cache.calls.put(id, Some(open.clone()), at(9, 51));
+    cache.learn(Found { revision: Some(at(9, 53)), ..Found::default() }, 7, (NOW, NOW + TTL));
+    cache.note_restored(&some);
+    assert_eq!(cache.rows.len(), 1);
     // A restored record is known as before.
     let mut cache = remembers(Found::default());
     cache.remember_row(Written { at: vec![at(9, 52)], ending: None, ..written });
     cache.note_restored(&some);
-    assert_eq!(cache.rows.back().map(|written| written.ending), Some(Some((4, 9))));
+    assert_eq!(cache.rows.back().map(|written| written.ending), Some(Some(Ending::from(4, 9))));
 }
 
 /// The call that stands for it ends some time in that epoch, and may be lost with it.
@@ -262,9 +270,9 @@ fn a_covered_call_is_claimed_after_a_further_loss() {
         cache.memory.unwrap().calls.remove(&id)
     };
     let call = |ending| claimed(ReservationRecord { ending, ..record.clone() });
-    for (before, after) in [(None, (9, 0)), (Some((5, 52)), (5, 0))] {
+    for (before, after) in [(None, (9, 0)), (Some(Ending::from(5, 52)), (5, 0))] {
         let claim = remembered(call(before), 50, NOW, false);
-        assert_eq!(claim, Some(call(Some(after))));
+        assert_eq!(claim, Some(call(Some(Ending::from(after.0, after.1)))));
     }
     assert_eq!(remembered(call(None), 49, NOW, false), None, "nothing stands for it");
     assert_eq!(remembered(call(None), 50, NOW, true), None, "its end was restored");
@@ -272,4 +280,17 @@ fn a_covered_call_is_claimed_after_a_further_loss() {
     assert_eq!(remembered(call(None), 50, days_later, false), None, "both are long over");
     let left = claimed(ReservationRecord { unread: true, ..record.clone() });
     assert_eq!(remembered(left, 50, NOW, false), None, "it has ended");
+}
+
+#[test]
+fn when_calls_were_last_ended_late_is_remembered() {
+    let of = |ended_late_at| TeamRecord { ended_late_at, ..TeamRecord::default() };
+    let mut cache = known(Found { team: of(40), ..Found::default() });
+    for (then, latest) in [(40, 40), (30, 40), (50, 50)] {
+        let is = Found { revision: Some(at(9, 51)), team: of(then), ..Found::default() };
+        cache.learn(is, 7, (NOW, NOW + TTL));
+        cache.remember();
+        assert_eq!(cache.memory.as_ref().map(|memory| memory.ended_late_at), Some(latest));
+    }
+    assert_eq!(cache.memory.map(|memory| memory.some().ended_late_at), Some(50));
 }

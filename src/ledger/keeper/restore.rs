@@ -12,7 +12,7 @@ use super::view::Missing;
 use super::wanted::Wanted;
 use super::{Keeper, KeeperTime, takeover};
 use crate::ledger::Outage;
-use crate::ledger::machine::{Loss, Revision, unclaimed};
+use crate::ledger::machine::{Earlier, Loss, Revision, unclaimed};
 
 /// Restores everything that this process knows and the keeper lacks.
 pub(super) async fn restore<K: Keeper, T: KeeperTime>(
@@ -133,11 +133,11 @@ fn opened(cache: &TeamCache, (now, deadline): (i64, i64)) -> Option<(Revision, C
     let (revision, record) = (cache.revision()?, cache.team());
     let loss = record.loss.clone()?;
     let (scopes, calls) = cache.all();
+    let earlier = Earlier { kept: &loss.kept, ended_late_at: record.ended_late_at };
     let judged = if loss.closed {
-        unclaimed::judge(&scopes, calls, (revision.epoch, &loss.kept), (now, deadline))
+        unclaimed::judge(&scopes, calls, (revision.epoch, earlier), (now, deadline))
     } else {
-        let judged =
-            unclaimed::judge_late(&scopes, &calls, (revision, &loss.kept), (now, deadline));
+        let judged = unclaimed::judge_late(&scopes, &calls, (revision, earlier), (now, deadline));
         if judged.is_nothing() && !loss.unjudged {
             return None;
         }

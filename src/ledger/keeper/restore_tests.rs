@@ -11,7 +11,7 @@ use super::super::step::Reply;
 use super::*;
 use crate::ledger::keeper::CellName;
 use crate::ledger::machine::memory_records::{Ledger, NOW, SECOND, TTL, charged, team, user};
-use crate::ledger::machine::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
+use crate::ledger::machine::{Ending, ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
 use crate::ledger::{Phase, ReservationId, Row, Scope, TopUpId};
 
 const fn at(epoch: u64, number: u64) -> Revision {
@@ -264,7 +264,9 @@ fn a_call_that_lost_its_place_is_believed_when_late() {
         assert!(changes.opened.contains_key(&id), "it is open");
         changes.team.and_then(|team| team.loss).unwrap().covers(at(5, 55))
     };
-    assert!(covered(None) && covered(Some((5, 61))) && !covered(Some((5, 52))));
+    assert!(
+        covered(None) && covered(Some(Ending::from(5, 61))) && !covered(Some(Ending::from(5, 52)))
+    );
 }
 
 /// A keeper that has an empty scope of the team, and answers changes with this.

@@ -11,7 +11,7 @@ use super::view::{Missing, View};
 use super::wanted::Wanted;
 use crate::ledger::machine::past::note;
 use crate::ledger::machine::{
-    Loss, Records, ReservationRecord, Revision, Rules, ScopeName, judgement,
+    Ending, Loss, Records, ReservationRecord, Revision, Rules, ScopeName, judgement,
 };
 use crate::ledger::{Outcome, Scope};
 use crate::team::TeamId;
@@ -31,6 +31,9 @@ pub(super) fn some_restored(
     let none = BTreeSet::new();
     let mut view = View::new(cache, &none, rules, now);
     let known = || Missing::of(wanted(some));
+    if view.team_now().ended_late_at < some.ended_late_at {
+        view.team().ended_late_at = some.ended_late_at;
+    }
     if !loss.is_over(now) {
         for (name, known) in &some.scopes {
             let mut record = view.scope(team, name)?;
@@ -80,21 +83,24 @@ fn may_have_ended_since(
     call: &Claimed,
     is_there: bool,
     (loss, epochs): (&Loss, &[u64]),
-) -> Option<(u64, u64)> {
+) -> Option<Ending> {
     // Once the next epoch had begun without records, nobody could sweep the call any more.
     let next = epochs.iter().copied().filter(|epoch| *epoch > call.seen.epoch).min();
     let emptied = next.filter(|next| Revision::begins_empty(*next));
     let until = emptied.and_then(|at| i64::try_from(at).ok()).unwrap_or(i64::MAX);
     let may_be_swept = call.record.deadline < loss.noticed_at.min(until);
-    let swept = may_be_swept.then_some((call.seen.epoch, call.seen.number + 1));
-    let (epoch, number) = match (call.record.ending, swept) {
+    let swept = may_be_swept.then(|| Ending::swept_after(call.seen, call.record.deadline));
+    let ending = match (call.record.ending, swept) {
         // It is in doubt in two epochs: any change since the earlier one began may have ended it.
-        (Some((epoch, _)), Some((later, _))) if epoch < later => (epoch, 0),
+        (Some(first), Some(swept)) if first.epoch < swept.epoch => {
+            Ending { number: 0, ..first.or_later(swept) }
+        }
+        (Some(first), Some(swept)) => first.or_later(swept),
         (ending, swept) => ending.or(swept)?,
     };
-    let has_gone_on = is_there && loss.kept.range(epoch + 1..).next().is_some();
-    let copied = loss.kept.get(&epoch).filter(|_| has_gone_on);
-    Some((epoch, copied.map_or(number, |last| number.min(last + 1))))
+    let has_gone_on = is_there && loss.kept.range(ending.epoch + 1..).next().is_some();
+    let copied = loss.kept.get(&ending.epoch).filter(|_| has_gone_on);
+    Some(copied.map_or(ending, |last| ending.or_from(last + 1)))
 }
 
 /// Restores the row of an ended call, once. Its charge is part of the restored scopes.
@@ -105,12 +111,13 @@ fn restore_row(
     (loss, rules, now): (&Loss, &Rules, i64),
 ) -> Result<(), Missing> {
     let row = &written.row;
+    let open = view.reservation(team, row.id)?;
     if view.is_restored(row.id)? || has_ended_before(view, team, written, loss)? {
         return Ok(());
     }
     view.changes.restored.push(row.id);
     // A record that only keeps slots for an answer stays.
-    if let Some(record) = view.reservation(team, row.id)?.filter(|record| !record.unread) {
+    if let Some(record) = open.filter(|record| !record.unread) {
         if was_sent_since(&record, written) {
             return hold_again(view, team, &record);
         }
@@ -127,8 +134,8 @@ fn has_ended_before(
     written: &Written,
     loss: &Loss,
 ) -> Result<bool, Missing> {
-    let Some((epoch, number)) = written.ending else { return Ok(false) };
-    let is_there = !loss.lacks(Revision { epoch, number, name: 0 });
+    let Some(ending) = written.ending else { return Ok(false) };
+    let is_there = !loss.lacks(ending.change());
     Ok(is_there && view.reservation(team, written.row.id)?.is_none_or(|record| record.unread))
 }
 

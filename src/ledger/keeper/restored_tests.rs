@@ -7,7 +7,7 @@ use super::super::step::{Found, TeamRecord};
 use super::*;
 use crate::credits::Credits;
 use crate::ledger::machine::windows::Windows;
-use crate::ledger::machine::{Loss, ScopeName, ScopeRecord};
+use crate::ledger::machine::{EndedBy, Loss, ScopeName, ScopeRecord};
 use crate::ledger::{
     CallResult, CallSummary, OnUnknown, Outcome, ReservationId, Retention, Row, Scope,
 };
@@ -169,7 +169,8 @@ fn an_end_in_the_lost_history_ends_the_open_call() {
 fn a_row_in_the_copy_is_not_written_twice() {
     let id = ReservationId::new();
     // The call was ended once more after another loss, and that end is lost now.
-    let written = Written { ending: Some((BEFORE, 7)), ..ended(id, Outcome::Charged, 4) };
+    let written =
+        Written { ending: Some(Ending::from(BEFORE, 7)), ..ended(id, Outcome::Charged, 4) };
     let left = |number| Loss { kept: [(BEFORE, number)].into(), ..Loss::default() };
     let mut gone = knowing(id, &sent());
     gone.calls.put(id, None, gone.revision);
@@ -196,14 +197,18 @@ fn a_call_of_an_absent_gateway_may_have_been_swept() {
         claimed.ending
     };
     assert_eq!(ending(noticed_at), None);
-    assert_eq!(ending(noticed_at - 1), Some((BEFORE, 5)), "at any time after it was seen open");
+    assert_eq!(
+        ending(noticed_at - 1),
+        Some(Ending { epoch: BEFORE, number: 5, by: EndedBy::Sweep(noticed_at - 1) }),
+        "at any time after it was seen open"
+    );
 }
 
 /// The copy that took over has the call, and was lost as well.
 #[test]
 fn a_copied_call_may_have_ended_after_the_copy() {
     let at = |number| Revision { epoch: BEFORE, number, name: 1 };
-    let record = ReservationRecord { ending: Some((BEFORE, 9)), ..sent() };
+    let record = ReservationRecord { ending: Some(Ending::from(BEFORE, 9)), ..sent() };
     let call = Claimed { admitted: at(2), seen: at(8), record };
     for (kept, is_there, ending) in [
         (&[(BEFORE, 4), (BEFORE + 1, 6)][..], true, 5),
@@ -213,7 +218,7 @@ fn a_copied_call_may_have_ended_after_the_copy() {
     ] {
         let loss = Loss { kept: kept.iter().copied().collect(), ..Loss::default() };
         let found = may_have_ended_since(&call, is_there, (&loss, &[]));
-        assert_eq!(found, Some((BEFORE, ending)), "{kept:?}, {is_there}");
+        assert_eq!(found, Some(Ending::from(BEFORE, ending)), "{kept:?}, {is_there}");
     }
 }
 
@@ -226,13 +231,45 @@ fn nobody_has_swept_a_call_after_its_epoch_was_lost() {
         let record = ReservationRecord { deadline, ending, ..sent() };
         may_have_ended_since(&Claimed { admitted: seen, seen, record }, false, (&loss, epochs))
     };
-    let swept = Some((BEFORE, 9));
-    assert_eq!(ended(50, &[BEFORE, 51, 80], None), swept, "it was overdue before that");
+    let swept = |deadline| Some(Ending::swept_after(seen, deadline));
+    assert_eq!(ended(50, &[BEFORE, 51, 80], None), swept(50), "it was overdue before that");
     assert_eq!(ended(51, &[BEFORE, 51, 80], None), None);
-    assert_eq!(ended(51, &[BEFORE, 50, 51], None), swept, "a copy may have the call");
-    assert_eq!((ended(99, &[], None), ended(100, &[], None)), (swept, None));
-    // It was claimed with a doubt before, and is away again.
-    assert_eq!(ended(50, &[], Some((BEFORE - 1, 7))), Some((BEFORE - 1, 0)));
-    assert_eq!(ended(50, &[], Some((BEFORE, 7))), Some((BEFORE, 7)));
-    assert_eq!(ended(100, &[], Some((BEFORE - 1, 7))), Some((BEFORE - 1, 7)));
+    assert_eq!(ended(51, &[BEFORE, 50, 51], None), swept(51), "a copy may have the call");
+    assert_eq!((ended(99, &[], None), ended(100, &[], None)), (swept(99), None));
+}
+
+/// It was claimed with a doubt before, and is away again.
+#[test]
+fn a_call_may_be_in_doubt_twice() {
+    let seen = Revision { epoch: BEFORE, number: 8, name: 1 };
+    let loss = Loss { noticed_at: 100, ..Loss::default() };
+    let ended = |deadline, ending| {
+        let record = ReservationRecord { deadline, ending: Some(ending), ..sent() };
+        may_have_ended_since(&Claimed { admitted: seen, seen, record }, false, (&loss, &[]))
+    };
+    let own = Ending::from;
+    assert_eq!(ended(50, own(BEFORE - 1, 7)), Some(own(BEFORE - 1, 0)));
+    assert_eq!(ended(50, own(BEFORE, 7)), Some(own(BEFORE, 7)));
+    assert_eq!(ended(100, own(BEFORE - 1, 7)), Some(own(BEFORE - 1, 7)));
+    let swept = |epoch, number, deadline| {
+        Ending::swept_after(Revision { epoch, number, name: 1 }, deadline)
+    };
+    let first = Ending { number: 0, ..swept(BEFORE - 1, 6, 20) };
+    assert_eq!(ended(50, swept(BEFORE - 1, 6, 20)), Some(first), "no sweep was earlier");
+    let step = Ending::with(Revision { epoch: BEFORE, number: 9, name: 3 });
+    assert_eq!(ended(50, step), Some(own(BEFORE, 9)), "more than that step may have ended it");
+    assert_eq!(ended(100, step), Some(step));
+    assert_eq!(ended(50, swept(BEFORE, 6, 70)), Some(swept(BEFORE, 6, 50)));
+}
+
+/// Another process may have seen an earlier or a later one.
+#[test]
+fn when_calls_were_last_ended_late_is_restored() {
+    let cache = knowing(ReservationId::new(), &sent());
+    let restored = |ended_late_at| {
+        let some = Memory { ended_late_at, ..Memory::default() };
+        let changes = some_restored(&team(), &some, &cache, &rules(), NOW).unwrap();
+        changes.map(|(_, changes)| changes.team.unwrap().ended_late_at)
+    };
+    assert_eq!((restored(0), restored(7)), (None, Some(7)));
 }

@@ -41,12 +41,22 @@ pub(in crate::ledger) struct TeamRecord {
     /// [`Keeper::replication_id`]: super::Keeper::replication_id
     #[serde(rename = "reign", default, skip_serializing_if = "is_unknown")]
     pub(in crate::ledger) replication_id: u64,
+    /// The latest moment at which a call was ended after its deadline, in microseconds of Unix
+    /// time; 0: none was. The keeper's clock may have been set back since.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub(in crate::ledger) ended_late_at: i64,
 }
 
 // serde passes the field by reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 const fn is_unknown(replication_id: &u64) -> bool {
     *replication_id == 0
+}
+
+// serde passes the field by reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_never(at: &i64) -> bool {
+    *at == 0
 }
 
 impl TeamRecord {

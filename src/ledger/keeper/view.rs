@@ -205,6 +205,8 @@ impl Records for View<'_> {
             let overdue = self.cache.overdue(self.now).unwrap_or_default();
             if let Some((_, deadline)) = overdue.into_iter().find(|(known, _)| *known == id) {
                 self.overdue.push((id, deadline, record.clone()));
+                let (now, team) = (self.now, self.team());
+                team.ended_late_at = team.ended_late_at.max(now);
             }
             self.changes.ended.push(id);
             // It may have ended in the lost history as well, and the process that ended it may come

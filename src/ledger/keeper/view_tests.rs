@@ -187,6 +187,7 @@ fn an_ended_call_is_written_unless_its_batch_opened_it() {
         assert_eq!(view.changes.ended, [known_call.0, changed.0]);
         assert!(view.changes.opened.is_empty());
         assert_eq!(view.overdue, [(known_call.0, NOW - 3, known_call.1.clone())]);
+        assert_eq!(view.team_now().ended_late_at, NOW, "only one of them was overdue");
     });
 }
 

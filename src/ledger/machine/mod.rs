@@ -9,10 +9,14 @@
 //! which form), `bucket` and `judgement` (one limit), `ends` (when a scope may be forgotten),
 //! `past` (rows and usage), `state` (each operation), `slots`, `sweep`, `reading`, `soft`, `topup`,
 //! `open`, and `records` (the store's side). After a loss: `revision` and `loss` (what is missing),
-//! `shares` (merging a scope), `unclaimed` (what becomes of calls that no process claims).
+//! `shares` (merging a scope), `ending` and `earlier` (calls that may have ended), `held` and
+//! `standing` (what is held without a record), `unclaimed` (calls that no process claims).
 
 pub(in crate::ledger) mod bucket;
+mod earlier;
+mod ending;
 mod ends;
+mod held;
 pub(in crate::ledger) mod judgement;
 pub(in crate::ledger) mod loss;
 #[cfg(test)]
@@ -26,6 +30,7 @@ pub(in crate::ledger) mod revision;
 mod shares;
 mod slots;
 pub(in crate::ledger) mod soft;
+mod standing;
 pub(in crate::ledger) mod state;
 mod sweep;
 pub(in crate::ledger) mod topup;
@@ -33,6 +38,10 @@ pub(in crate::ledger) mod unclaimed;
 pub(in crate::ledger) mod windows;
 mod written;
 
+pub(in crate::ledger) use earlier::Earlier;
+#[cfg(test)]
+pub(in crate::ledger) use ending::EndedBy;
+pub(in crate::ledger) use ending::Ending;
 pub(in crate::ledger) use loss::Loss;
 pub(in crate::ledger) use past::Ended;
 pub(in crate::ledger) use record::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};

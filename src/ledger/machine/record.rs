@@ -9,6 +9,7 @@ use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
 use super::bucket::Bucket;
+use super::ending::Ending;
 use super::windows::{Counts, End, WindowCounts, Windows, by_name, window};
 use crate::ledger::{CallSummary, Phase, Scope};
 use crate::team::limit::{Period, Unit};
@@ -55,6 +56,9 @@ pub(super) type Shares = BTreeMap<u64, Share>;
 pub(super) struct Share {
     /// The number of the last change of that epoch that it includes.
     pub(super) number: u64,
+    /// The name of the step that made it; 0 when that is unknown.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) name: u64,
     pub(super) counted: Box<ScopeRecord>,
 }
 
@@ -145,6 +149,11 @@ impl ScopeRecord {
     /// Sets a bucket.
     pub(in crate::ledger) fn set_bucket(&mut self, period: u64, bucket: Bucket) {
         self.buckets.insert(period, bucket);
+    }
+
+    /// Whether a bucket's time is earlier than in the record before its change.
+    pub(in crate::ledger) fn turns_back(&self, before: &Self) -> bool {
+        self.buckets.iter().any(|(period, bucket)| bucket.since < before.bucket(*period).since)
     }
 
     /// Reserves a call and its price in every window.
@@ -269,10 +278,9 @@ pub(in crate::ledger) struct ReservationRecord {
     /// the epoch of its admission.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(in crate::ledger) claimed: u64,
-    /// The epoch and number of the first change in which it may have ended: its process got no
-    /// answer, or was away for so long that others may have swept the call.
+    /// The first change in which it may have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(in crate::ledger) ending: Option<(u64, u64)>,
+    pub(in crate::ledger) ending: Option<Ending>,
     /// The reserved price, in millionths.
     pub(in crate::ledger) price: u64,
     /// The windows that admitted it.

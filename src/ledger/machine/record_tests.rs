@@ -39,8 +39,11 @@ fn a_reservation_is_written_sparsely_and_reads_back() {
     let written = serde_json::to_value(call()).unwrap();
     let skipped = ["turned_back", "unread", "marks", "claimed", "ending"];
     assert!(skipped.iter().all(|name| written.get(name).is_none()), "{written}");
-    let marked =
-        ReservationRecord { claimed: 7, ending: Some((5, 6)), ..call().marked(Phase::TurnedBack) };
+    let marked = ReservationRecord {
+        claimed: 7,
+        ending: Some(Ending::from(5, 6)),
+        ..call().marked(Phase::TurnedBack)
+    };
     let text = serde_json::to_string(&marked).unwrap();
     assert_eq!(serde_json::from_str::<ReservationRecord>(&text).unwrap(), marked);
 }

@@ -6,9 +6,11 @@
 //! is a count.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::record::{ScopeRecord, Share, Shares};
+use super::revision::Revision;
 use super::windows::{Counts, WINDOWS_KEPT, WindowCounts, keep_newest};
 
 impl ScopeRecord {
@@ -20,8 +22,18 @@ impl ScopeRecord {
                 // What is not noted yet was counted in the first of these epochs; the scope did not
                 // change in the others.
                 let counted = Box::new(self.unsealed());
-                self.shares.insert(*epoch, Share { number: *number, counted });
+                self.shares.insert(*epoch, Share { number: *number, name: 0, counted });
             }
+        }
+    }
+
+    /// Notes what was counted up to this change, the last one seen of its epoch.
+    pub(in crate::ledger) fn seal_at(&mut self, last: Revision) {
+        self.seal(&[(last.epoch, last.number)].into());
+        if let Some(share) = self.shares.get_mut(&last.epoch)
+            && share.number == last.number
+        {
+            share.name = last.name;
         }
     }
 
@@ -40,6 +52,15 @@ impl ScopeRecord {
     /// How far it has come in each past epoch.
     pub(in crate::ledger) fn sealed(&self) -> BTreeMap<u64, u64> {
         self.shares.iter().map(|(epoch, share)| (*epoch, share.number)).collect()
+    }
+
+    /// Whether what it counted in an earlier epoch may include this change, made by a step with one
+    /// of these names.
+    pub(super) fn may_include(&self, change: Revision, names: RangeInclusive<u64>) -> bool {
+        self.shares.get(&change.epoch).is_some_and(|share| {
+            let is_same = share.name == 0 || names.contains(&share.name);
+            share.number > change.number || (share.number == change.number && is_same)
+        })
     }
 
     /// Takes over what another record of the same scope has counted beyond this one in past epochs.
@@ -235,6 +256,19 @@ mod tests {
         let mut then = known(&ScopeRecord::default(), 1, 10);
         then.seal(&[(1, 10), (2, 4)].into());
         assert!(then.shares.values().all(|share| share.counted.shares.is_empty()));
+    }
+
+    /// A share may be noted without the name of the step that made its last change.
+    #[test]
+    fn a_share_says_which_step_came_last() {
+        let mut then = ScopeRecord::default();
+        then.seal_at(Revision { epoch: 1, number: 10, name: 7 });
+        then.seal_at(Revision { epoch: 1, number: 12, name: 9 });
+        let of = |number| Revision { epoch: 1, number, name: 0 };
+        assert!(then.may_include(of(10), 7..=8) && !then.may_include(of(10), 8..=9));
+        assert!(then.may_include(of(9), 8..=9) && !then.may_include(of(11), 7..=8));
+        assert!(known(&then, 2, 4).may_include(Revision { epoch: 2, ..of(4) }, 8..=9));
+        assert!(!then.may_include(Revision { epoch: 2, ..of(4) }, 7..=8));
     }
 
     #[test]

@@ -13,14 +13,14 @@ fn seen_at(number: u64, calls: &[&ReservationRecord]) -> Vec<(ScopeName, ScopeRe
 /// was not answered.
 fn ending(user: &str, price: u64) -> (ReservationId, ReservationRecord) {
     let (id, record) = call(user, price, EPOCH);
-    (id, ReservationRecord { ending: Some((EPOCH - 1, 10)), ..record })
+    (id, ReservationRecord { ending: Some(Ending::from(EPOCH - 1, 10)), ..record })
 }
 
 #[test]
 fn a_doubtful_call_stays_held_if_scopes_predate_its_end() {
     let mine = ending("ana", 5);
     let scopes = seen_at(9, &[&mine.1]);
-    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, &Kept::new()), (8, 9));
+    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, earlier(&Kept::new())), (8, 9));
     assert_eq!((judged.open, judged.scopes), ([mine].into(), BTreeMap::new()));
 }
 
@@ -32,7 +32,7 @@ fn a_doubtful_call_has_ended_if_later_holds_are_claimed() {
         let judged = if late {
             self::late(&scopes, &calls, 5)
         } else {
-            judge(&scopes, calls, (EPOCH, &Kept::new()), (8, 9))
+            judge(&scopes, calls, (EPOCH, earlier(&Kept::new())), (8, 9))
         };
         assert_eq!((&judged.ended, judged.open.contains_key(&mine.0)), (&vec![mine.0], false));
         assert!(judged.scopes.is_empty());
@@ -48,8 +48,12 @@ fn a_later_epoch_may_have_ended_a_doubtful_call() {
         let mut scopes = holding(&[&other.1]);
         let epochs = [(EPOCH - 2, 99), (EPOCH - 1, 9), (EPOCH, number)].into();
         scopes.iter_mut().for_each(|(_, record)| record.seal(&epochs));
-        let judged =
-            judge(&scopes, vec![mine.clone(), other.clone()], (EPOCH, &Kept::new()), (8, 9));
+        let judged = judge(
+            &scopes,
+            vec![mine.clone(), other.clone()],
+            (EPOCH, earlier(&Kept::new())),
+            (8, 9),
+        );
         assert_eq!(judged.ended == [mine.0], has_ended);
         assert_eq!(judged.open.len(), if has_ended { 1 } else { 2 });
     }
@@ -66,7 +70,7 @@ fn an_epoch_begun_empty_has_ended_no_call() {
             let seen = [(EPOCH - 1, 9), (if is_kept { copied } else { empty }, 20)].into();
             scopes.iter_mut().for_each(|(_, record)| record.seal(&seen));
             let calls = vec![mine.clone(), other.clone()];
-            let judged = judge(&scopes, calls, (EPOCH, &kept), (8, 9));
+            let judged = judge(&scopes, calls, (EPOCH, earlier(&kept)), (8, 9));
             assert_eq!((judged.open.len(), judged.ended.len()), (2, 0));
         }
     }
@@ -80,7 +84,7 @@ fn the_team_tells_whether_a_call_may_have_ended() {
     let of_team = seen_at(10, &[&other.1]).into_iter().find(|(name, _)| name.level == "team");
     scopes.retain(|(name, _)| name.level != "team");
     scopes.extend(of_team);
-    let judged = judge(&scopes, vec![mine.clone(), other], (EPOCH, &Kept::new()), (8, 9));
+    let judged = judge(&scopes, vec![mine.clone(), other], (EPOCH, earlier(&Kept::new())), (8, 9));
     assert_eq!(judged.ended, [mine.0]);
 }
 
@@ -97,9 +101,9 @@ fn a_copy_without_a_doubtful_call_has_not_ended_it() {
         let (kept, calls) = ([(EPOCH - 1, kept)].into(), vec![mine.clone(), other.clone()]);
         let judged = if late {
             let revision = Revision { epoch: EPOCH, number: 5, name: 0 };
-            judge_late(&scopes, &calls, (revision, &kept), (8, 9))
+            judge_late(&scopes, &calls, (revision, earlier(&kept)), (8, 9))
         } else {
-            judge(&scopes, calls, (EPOCH, &kept), (8, 9))
+            judge(&scopes, calls, (EPOCH, earlier(&kept)), (8, 9))
         };
         assert_eq!(judged.ended == [mine.0], has_ended);
         let held = if has_ended { [0, 1, 0, 5] } else { [0, 2, 0, 10] };
@@ -111,7 +115,8 @@ fn a_copy_without_a_doubtful_call_has_not_ended_it() {
 fn a_doubtful_call_displaces_no_known_call() {
     let (mine, other) = (ending("ana", 5), call("ana", 5, 0));
     let scopes = seen_at(10, &[&other.1]);
-    let judged = judge(&scopes, vec![mine.clone(), other.clone()], (EPOCH, &Kept::new()), (8, 9));
+    let judged =
+        judge(&scopes, vec![mine.clone(), other.clone()], (EPOCH, earlier(&Kept::new())), (8, 9));
     assert_eq!((judged.open.len(), judged.ended.len(), judged.is_doubted), (2, 0, false));
     assert_eq!(judged.open[&mine.0].ending, None, "it is held now");
     assert_eq!(held_in_all(&scopes, &judged), [0, 2, 0, 10], "both are");
@@ -123,7 +128,7 @@ fn a_doubtful_call_displaces_no_known_call() {
 fn a_doubtful_call_stays_open_for_an_unowned_hold() {
     let (mine, other) = (ending("ana", 5), call("ana", 5, 0));
     let scopes = seen_at(10, &[&mine.1, &other.1]);
-    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, &Kept::new()), (8, 9));
+    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, earlier(&Kept::new())), (8, 9));
     assert_eq!(
         (judged.open.get(&mine.0), judged.open.len()),
         (Some(&mine.1), 2),

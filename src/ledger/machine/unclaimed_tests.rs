@@ -1,14 +1,22 @@
 //! What becomes of the amounts that calls hold which no replica claims after a loss.
 #![allow(clippy::unwrap_used)]
+use super::super::earlier::Kept;
 use super::*;
-use crate::ledger::Scope;
+use crate::ledger::usage::OVERFLOW;
+use crate::ledger::{CallSummary, Scope};
 use crate::team::limit::Period;
 use crate::team::{KeyId, UserId};
 
+#[path = "unclaimed_credits_tests.rs"]
+mod credits;
 #[path = "unclaimed_doubtful_tests.rs"]
 mod doubtful;
 
 const EPOCH: u64 = 8;
+
+const fn earlier(kept: &Kept) -> Earlier<'_> {
+    Earlier { kept, ended_late_at: 0 }
+}
 
 fn windows() -> Windows {
     Windows { day: "2026-11-29".to_owned(), month: "2026-11".to_owned() }
@@ -69,7 +77,8 @@ fn left(scopes: &[(ScopeName, ScopeRecord)], judged: &Judged) -> Vec<[u64; 4]> {
 fn what_claimed_calls_hold_is_accounted_for() {
     let (mine, old) = (call("ana", 5, EPOCH), call("ben", 3, 0));
     let scopes = holding(&[&mine.1]);
-    let judged = judge(&scopes, vec![mine.clone(), old.clone()], (EPOCH, &Kept::new()), (8, 9));
+    let judged =
+        judge(&scopes, vec![mine.clone(), old.clone()], (EPOCH, earlier(&Kept::new())), (8, 9));
     assert_eq!(judged.open.keys().collect::<Vec<_>>(), [&mine.0]);
     assert_eq!(judged.ended, [old.0], "nothing is held for it: it has ended in what was lost");
 }
@@ -85,7 +94,7 @@ fn a_record_stays_beside_a_call_that_ended_twice() {
             record.settle(&windows(), &end);
         }
     }
-    let judged = judge(&scopes, vec![old.clone()], (EPOCH, &Kept::new()), (8, 9));
+    let judged = judge(&scopes, vec![old.clone()], (EPOCH, earlier(&Kept::new())), (8, 9));
     assert_eq!(judged.open.keys().collect::<Vec<_>>(), [&old.0]);
     assert!(judged.ended.is_empty());
     // Once it is charged it counts in its key, its team and its user, and not in Ben.
@@ -95,7 +104,8 @@ fn a_record_stays_beside_a_call_that_ended_twice() {
 #[test]
 fn an_unclaimed_record_stays_while_something_is_held_for_it() {
     let old = call("ben", 3, 0);
-    let judged = judge(&holding(&[&old.1]), vec![old.clone()], (EPOCH, &Kept::new()), (8, 9));
+    let judged =
+        judge(&holding(&[&old.1]), vec![old.clone()], (EPOCH, earlier(&Kept::new())), (8, 9));
     assert_eq!(judged.open, [old].into());
 }
 
@@ -111,7 +121,8 @@ fn of_answers_being_read_only_claimed_ones_keep_slots() {
         record.scopes.iter().for_each(|name| of.entry(name.clone()).or_default().keep_slot());
     }
     scopes.extend(of);
-    let judged = judge(&scopes, vec![mine.clone(), lost.clone()], (EPOCH, &Kept::new()), (8, 9));
+    let judged =
+        judge(&scopes, vec![mine.clone(), lost.clone()], (EPOCH, earlier(&Kept::new())), (8, 9));
     assert_eq!(judged.open, [mine].into(), "nothing is held, so no call stands for the others");
     assert_eq!(judged.ended, [lost.0]);
     let slots: BTreeMap<_, _> =
@@ -124,7 +135,7 @@ fn holds_without_records_get_substitute_calls() {
     let (mine, [one, two, three]) =
         (call("ana", 5, EPOCH), [("ana", 4), ("ben", 3), ("ben", 6)].map(|(u, p)| call(u, p, 0)));
     let scopes = holding(&[&mine.1, &one.1, &two.1, &three.1]);
-    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, &Kept::new()), (8, 9));
+    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, earlier(&Kept::new())), (8, 9));
     assert_eq!(judged.open.len(), 4);
     let made: Vec<_> =
         judged.open.iter().filter(|(id, _)| **id != mine.0).map(|(_, record)| record).collect();
@@ -153,7 +164,7 @@ fn key(id: &str) -> ScopeName {
 
 /// Judges scopes that hold something of calls without a record.
 fn without_records(scopes: &[(ScopeName, ScopeRecord)]) -> Judged {
-    judge(scopes, Vec::new(), (EPOCH, &Kept::new()), (8, 9))
+    judge(scopes, Vec::new(), (EPOCH, earlier(&Kept::new())), (8, 9))
 }
 
 /// Judges a late restore, at the change of this number.
@@ -162,7 +173,12 @@ fn late(
     calls: &[(ReservationId, ReservationRecord)],
     number: u64,
 ) -> Judged {
-    judge_late(scopes, calls, (Revision { epoch: EPOCH, number, name: 0 }, &Kept::new()), (8, 9))
+    judge_late(
+        scopes,
+        calls,
+        (Revision { epoch: EPOCH, number, name: 0 }, earlier(&Kept::new())),
+        (8, 9),
+    )
 }
 
 #[test]
@@ -172,7 +188,7 @@ fn of_unclaimed_records_the_one_admitted_last_stays() {
     let judged = judge(
         &holding(&[&last.1]),
         vec![early.clone(), last.clone()],
-        (EPOCH, &Kept::new()),
+        (EPOCH, earlier(&Kept::new())),
         (8, 9),
     );
     assert_eq!((judged.open, judged.ended), ([last].into(), vec![early.0]));
@@ -181,14 +197,12 @@ fn of_unclaimed_records_the_one_admitted_last_stays() {
 #[test]
 fn a_record_stays_only_if_call_and_credits_are_held() {
     let (one, two, dear) = (call("ben", 2, 0), call("ben", 2, 0), call("ben", 9, 0));
+    let scopes = holding(&[&call("ben", 2, 0).1]);
+    let calls = vec![one.clone(), two.clone()];
+    let judged = judge(&scopes, calls, (EPOCH, earlier(&Kept::new())), (8, 9));
+    assert_eq!((judged.open, judged.ended), ([one].into(), vec![two.0]));
     let scopes = holding(&[&call("ben", 5, 0).1]);
-    let judged = judge(&scopes, vec![one.clone(), two.clone()], (EPOCH, &Kept::new()), (8, 9));
-    assert_eq!(
-        (judged.open, judged.ended),
-        ([one].into(), vec![two.0]),
-        "credits are left, but no call"
-    );
-    let judged = judge(&scopes, vec![dear.clone()], (EPOCH, &Kept::new()), (8, 9));
+    let judged = judge(&scopes, vec![dear.clone()], (EPOCH, earlier(&Kept::new())), (8, 9));
     assert_eq!(judged.ended, [dear.0], "a call is held, but not its credits");
     assert_eq!(judged.open.values().map(|record| record.price).collect::<Vec<_>>(), [5]);
 }
@@ -205,9 +219,9 @@ fn an_unclaimed_call_that_stays_may_have_ended() {
     let (mine, other) = (call("ana", 5, EPOCH), call("ben", 3, 0));
     let scopes = holding(&[&mine.1, &other.1]);
     let calls = vec![mine.clone(), other.clone()];
-    let judged = judge(&scopes, calls, (EPOCH, &[(EPOCH - 1, 40)].into()), (8, 9));
+    let judged = judge(&scopes, calls, (EPOCH, earlier(&[(EPOCH - 1, 40)].into())), (8, 9));
     let endings = [&mine, &other].map(|(id, _)| judged.open[id].ending);
-    assert_eq!(endings, [None, Some((EPOCH - 1, 41))]);
+    assert_eq!(endings, [None, Some(Ending::from(EPOCH - 1, 41))]);
 }
 
 /// One call has ended twice, before the loss and after it, and freed what another holds.
@@ -222,7 +236,7 @@ fn what_open_calls_hold_is_held_again() {
     let judged = late(&scopes, std::slice::from_ref(&mine), 5);
     assert_eq!((judged.open.len(), judged.scopes.len()), (0, 3), "in team, user and key");
     assert_eq!(held_in_all(&scopes, &judged), [0, 1, 0, 5]);
-    let judged = judge(&[], vec![mine], (EPOCH, &Kept::new()), (8, 9));
+    let judged = judge(&[], vec![mine], (EPOCH, earlier(&Kept::new())), (8, 9));
     assert_eq!(judged.scopes.len(), 3, "those of which nothing is known are made");
 }
 
@@ -256,7 +270,7 @@ fn what_only_a_key_holds_is_in_no_substitute_call() {
 #[test]
 fn calls_of_two_judgements_have_ids_of_their_own() {
     let scopes = holding(&[&call("ana", 5, 0).1, &call("ben", 5, 0).1]);
-    let next = judge(&scopes, Vec::new(), (EPOCH + 1, &Kept::new()), (8, 9));
+    let next = judge(&scopes, Vec::new(), (EPOCH + 1, earlier(&Kept::new())), (8, 9));
     let all: Vec<_> =
         [without_records(&scopes), next, late(&scopes, &[], 5), late(&scopes, &[], 6)]
             .into_iter()

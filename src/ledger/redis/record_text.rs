@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::credits::Credits;
 use crate::ledger::keeper::TeamRecord;
 use crate::ledger::machine::windows::Windows;
-use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, judgement};
+use crate::ledger::machine::{Ending, ReservationRecord, Revision, ScopeName, judgement};
 use crate::ledger::{CallResult, CallSummary, Outage, Outcome, Phase, ReservationId, Row, Sums};
 use crate::store::answer::unreadable;
 
@@ -65,8 +65,8 @@ pub(super) fn numbers(bytes: &mut Vec<u8>, all: &[u64]) {
 /// Writes the record of a team as a whole, as the JSON that serde reads: every call's end writes
 /// one, and serde takes several times as long.
 pub(super) fn team(bytes: &mut Vec<u8>, record: &TeamRecord) {
-    let TeamRecord { rows, lost, lost_until, rows_until, until, prepaid, loss, replication_id } =
-        record;
+    let TeamRecord { rows, lost, lost_until, rows_until, until, prepaid, loss, .. } = record;
+    let TeamRecord { replication_id, ended_late_at, .. } = record;
     for (name, pair) in [(&b"{\"rows\":["[..], rows), (b",\"lost\":[", lost)] {
         pair_of(bytes, name, *pair);
     }
@@ -86,6 +86,10 @@ pub(super) fn team(bytes: &mut Vec<u8>, record: &TeamRecord) {
     if *replication_id > 0 {
         bytes.extend_from_slice(b",\"reign\":");
         number(bytes, *replication_id);
+    }
+    if *ended_late_at != 0 {
+        bytes.extend_from_slice(b",\"ended_late_at\":");
+        number(bytes, *ended_late_at);
     }
     bytes.push(b'}');
 }
@@ -143,10 +147,10 @@ pub(super) fn call(bytes: &mut Vec<u8>, record: &ReservationRecord) {
 /// Price, day, admission time, deadline, scopes, summary, claim time.
 type CallRead = (u64, String, i64, i64, Vec<(String, String)>, AskedRead, u64);
 
-/// The same with the time at which it may have ended.
-type EndingRead = (u64, String, i64, i64, Vec<(String, String)>, AskedRead, u64, (u64, u64));
+/// The same with the change in which it may have ended.
+type EndingRead = (u64, String, i64, i64, Vec<(String, String)>, AskedRead, u64, Ending);
 
-fn call_read(text: &[u8]) -> Result<(CallRead, Option<(u64, u64)>), Outage> {
+fn call_read(text: &[u8]) -> Result<(CallRead, Option<Ending>), Outage> {
     if let Ok(read) = from_json::<CallRead>(text, "") {
         return Ok((read, None));
     }
@@ -264,6 +268,7 @@ mod tests {
             prepaid: 9,
             loss: Some(Loss::default()),
             replication_id: 10,
+            ended_late_at: 11,
         };
         for record in [TeamRecord::default(), rare] {
             let mut text = Vec::new();
@@ -296,7 +301,7 @@ mod tests {
             summary: summary.clone(),
         };
         let left = ReservationRecord { turned_back: false, unread: true, ..record.clone() };
-        let ending = ReservationRecord { ending: Some((4, 5)), ..record.clone() };
+        let ending = ReservationRecord { ending: Some(Ending::from(4, 5)), ..record.clone() };
         for record in [record, left, ending] {
             let mut text = Vec::new();
             call(&mut text, &record);

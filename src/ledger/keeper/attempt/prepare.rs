@@ -50,6 +50,12 @@ impl Attempt {
                 return (Some(reading(wanted)), None);
             }
         };
+        // Only a reading shows whether the keeper's clock was set back: this process may know an
+        // older time.
+        if !self.fresh && cache.turns_back(&work.changes) {
+            return (Some(reading(self.wanted.get_or_insert_with(wanted))), None);
+        }
+        work.changes.touched |= self.moves_on;
         cache.repeat_ends(&mut work.changes.rows);
         // A call that is not overdue any more had its deadline put off, which moves no revision:
         // the keeper compares these deadlines.

@@ -152,10 +152,18 @@ impl Checker {
                 call.opened_at = step.makes;
             }
             if stands {
-                call.was_dispatched = true;
-                self.sees("a call was made that stands for another");
+                (call.was_dispatched, call.stands_for_another) = (true, true);
             }
-            self.hold(before == record.price, || {
+            // What it stands for may turn out to have cost more, once a process comes late.
+            let is_dearer =
+                call.stands_for_another && certainty >= Certainty::Late && before < record.price;
+            call.price = Some(record.price);
+            if stands {
+                self.sees("a call was made that stands for another");
+            } else if is_dearer {
+                self.sees("a call that stands for another became dearer");
+            }
+            self.hold(before == record.price || is_dearer, || {
                 format!("{id} is restored with {}, and had {before}", record.price)
             });
             let is_known = !stands || certainty > Certainty::Whole;

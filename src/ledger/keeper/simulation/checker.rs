@@ -33,6 +33,8 @@ pub(super) struct CallModel {
     pub(super) first_opened: Revision,
     /// The limits that its process knew when it asked for admission.
     pub(super) known_limits: Vec<Level>,
+    /// It was made after a loss, to stand for another.
+    pub(super) stands_for_another: bool,
     /// The incarnation of the process that makes it.
     pub(super) owner: u64,
     /// The call or its row was missing from the store after a loss.

@@ -120,7 +120,7 @@ impl Process {
     pub(super) fn has_to_restore(&self, team: usize, epoch: u64) -> bool {
         let team = self.teams.of(&self.ids[team]);
         let cache = team.cache();
-        cache.memory.is_some() || cache.revision().is_some_and(|known| known.epoch < epoch)
+        cache.memory.is_some() || cache.revision().is_some_and(|known| known.epoch != epoch)
     }
 
     /// The last number of each epoch at which it has seen the team's own scope: in its cache or in

@@ -1,0 +1,68 @@
+//! Which calls may have ended in a lost history.
+
+use super::super::memory_records::Ledger;
+use super::*;
+use crate::ledger::{Phase, Scope};
+
+const LOST: u64 = 6;
+
+/// Whether the call may have ended in a history that came to this change of the lost epoch.
+fn may_have_ended(ending: Ending, last: Revision, ended_late_at: i64) -> bool {
+    let mut team = ScopeRecord::default();
+    team.seal_at(last);
+    let scopes = [(ScopeName::from(&Scope::Team), team)];
+    let mut ledger = Ledger::new();
+    let id = ledger.open(Phase::Waiting, 7);
+    let record = ReservationRecord { ending: Some(ending), ..ledger.kept.calls[&id].clone() };
+    Earlier { kept: &Kept::new(), ended_late_at }.may_have_ended(&scopes, &record)
+}
+
+const fn at(number: u64, name: u64) -> Revision {
+    Revision { epoch: LOST, number, name }
+}
+
+#[test]
+fn only_its_own_step_has_ended_a_call() {
+    let ending = Ending::with(at(10, 7)).or_later(Ending::with(at(10, 9)));
+    assert_eq!(ending.by, EndedBy::Steps(7, 9), "it was tried twice");
+    for (last, is_so) in [
+        (at(9, 8), false),
+        (at(10, 6), false),
+        (at(10, 7), true),
+        (at(10, 9), true),
+        (at(10, 10), false),
+        (at(10, 0), true),
+        (at(11, 3), true),
+    ] {
+        assert_eq!(may_have_ended(ending, last, 0), is_so, "{last}");
+    }
+    let in_another = Revision { epoch: LOST + 2, ..at(50, 8) };
+    assert!(!may_have_ended(ending, in_another, 0), "a step is written in its own epoch");
+}
+
+#[test]
+fn a_call_was_not_swept_before_its_deadline() {
+    let ending = Ending::swept_after(at(9, 3), 500);
+    assert_eq!((ending.change(), ending.by), (at(10, 0), EndedBy::Sweep(500)));
+    assert!(may_have_ended(ending, at(10, 3), 500) && !may_have_ended(ending, at(10, 3), 499));
+    assert!(!may_have_ended(ending, at(9, 3), 500));
+}
+
+#[test]
+fn what_may_have_ended_in_several_ways_stays_in_doubt() {
+    let (step, sweep) = (Ending::with(at(10, 7)), Ending::swept_after(at(9, 3), 500));
+    for (one, other) in [(step, sweep), (sweep, step), (step, Ending::with(at(11, 7)))] {
+        assert_eq!(one.or_later(other), Ending { by: EndedBy::Any, ..one });
+    }
+    let earlier = Ending::swept_after(at(12, 3), 400);
+    assert_eq!(sweep.or_later(earlier), Ending { by: EndedBy::Sweep(400), ..sweep });
+}
+
+#[test]
+fn others_may_end_a_copied_call_earlier() {
+    let (any, sweep) = (Ending::from(LOST, 10), Ending::swept_after(at(9, 3), 500));
+    assert_eq!([any.or_from(4), any.or_from(12)], [Ending { number: 4, ..any }, any]);
+    assert_eq!(sweep.or_from(4), Ending { number: 4, ..sweep });
+    let step = Ending::with(at(10, 7));
+    assert_eq!(step.or_from(4), step, "a step makes one change");
+}
