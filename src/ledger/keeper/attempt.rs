@@ -11,7 +11,7 @@ use super::operation::{Answer, Operation};
 use super::own::InDoubt;
 use super::queue::{Batch, Team};
 use super::restore;
-use super::step::{Expected, Found, Marked, Reply, Step, Verdict};
+use super::step::{Expected, Found, LeftMark, Marked, Reply, Step, Verdict};
 use super::wanted::Wanted;
 use super::work::Work;
 use super::{Keeper, KeeperTime, TrustState, loss, takeover};
@@ -36,7 +36,7 @@ pub(super) struct Attempt {
     /// The record of a team that is yet to be made.
     new: Option<TeamCache>,
     /// The mark that must still be there when the team is made.
-    mark: u64,
+    mark: LeftMark,
     /// The keeper says that it had this team before.
     was_made: bool,
     /// The moment for which the first step that opens calls was worked out. Whether that step was
@@ -60,7 +60,7 @@ impl Attempt {
             fresh: false,
             is_old: false,
             new: None,
-            mark: 0,
+            mark: LeftMark::default(),
             was_made: false,
             opens_since: None,
             moves_on: false,
@@ -280,8 +280,8 @@ impl Attempt {
         context: &Context<'_, K, T>,
         team: &Team,
     ) -> Result<bool, Outage> {
-        self.mark = context.keeper.name_step();
-        context.keeper.leave_mark(&team.id, self.mark).await?;
+        let name = context.keeper.name_step();
+        self.mark = context.keeper.leave_mark(&team.id, name).await?;
         context.keeper.may_be_made(&team.id, self.accepts).await
     }
 }

@@ -125,9 +125,8 @@ pub(super) async fn close<K: Keeper, T: KeeperTime>(
     let expected = match found {
         Some(found) => Expected::Revision(found),
         None => {
-            let mark = context.keeper.name_step();
-            context.keeper.leave_mark(&team.id, mark).await?;
-            Expected::Nothing(mark)
+            let name = context.keeper.name_step();
+            Expected::Nothing(context.keeper.leave_mark(&team.id, name).await?)
         }
     };
     let number = found.map_or(0, |found| found.number + 1);

@@ -55,7 +55,7 @@ pub(super) use lives::FOR_EVER;
 pub(super) use operation::{Operation, Response};
 pub(super) use queue::{BATCH_MAX, Lease, Teams};
 pub(super) use step::{
-    Changes, Due, Expected, Found, Mark, Marked, Past, Reply, Step, TeamRecord, Verdict,
+    Changes, Due, Expected, Found, LeftMark, Mark, Marked, Past, Reply, Step, TeamRecord, Verdict,
 };
 pub(super) use wanted::{CellName, Wanted};
 
@@ -95,12 +95,13 @@ pub(super) trait Keeper: Sync {
     /// from now on.
     fn is_doubted(&self, team: &TeamId) -> impl Future<Output = ()> + Send;
 
-    /// Leaves a mark beside the team's records for a while. It is gone if the store is emptied.
+    /// Leaves a mark of this name beside the team's records for a while. It is gone if the store is
+    /// emptied.
     fn leave_mark(
         &self,
         team: &TeamId,
-        mark: u64,
-    ) -> impl Future<Output = Result<(), Outage>> + Send;
+        name: u64,
+    ) -> impl Future<Output = Result<LeftMark, Outage>> + Send;
 
     /// Whether a team without records is new and may be made. `false` when the store had it before,
     /// or has it by now. The caller must have left a mark first.

@@ -48,7 +48,10 @@ fn a_new_team_is_made_by_its_first_batch() {
     // The first has the name that was given to the revision itself.
     for name in 3..6 {
         let step = prepares(&mut attempt, &keeper, &team, &batch).0.unwrap();
-        assert_eq!((step.expected, step.reads), (Expected::Nothing(1), true));
+        assert_eq!(
+            (step.expected, step.reads),
+            (Expected::Nothing(LeftMark { name: 1, left_at: 9 }), true)
+        );
         assert_eq!(step.makes.to_numbers(), [epoch, 0, name], "each step has its own");
     }
     let carried = takes(&mut attempt, (&keeper, &team), &batch, |_| replied(Verdict::Done));

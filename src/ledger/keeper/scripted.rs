@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::queue::{Team, Teams};
-use super::step::{Found, Reply, Step, TeamRecord, Verdict};
+use super::step::{Found, LeftMark, Reply, Step, TeamRecord, Verdict};
 use super::{Abandoned, Context, Keeper, KeeperTime, LossRules, TrustState};
 use crate::ledger::machine::memory_records::{Ledger, NOW, TTL, team};
 use crate::ledger::machine::{Loss, Revision, Rules};
@@ -176,9 +176,9 @@ impl Keeper for Scripted {
         self.note("doubted");
     }
 
-    async fn leave_mark(&self, _: &TeamId, mark: u64) -> Result<(), Outage> {
-        self.note(format!("mark {mark}"));
-        Ok(())
+    async fn leave_mark(&self, _: &TeamId, name: u64) -> Result<LeftMark, Outage> {
+        self.note(format!("mark {name}"));
+        Ok(LeftMark { name, left_at: 9 })
     }
 
     async fn may_be_made(&self, _: &TeamId, _: bool) -> Result<bool, Outage> {

@@ -154,17 +154,26 @@ impl Changes {
     }
 }
 
+/// A mark beside the team's records, which is gone if the store is emptied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::ledger) struct LeftMark {
+    pub(in crate::ledger) name: u64,
+    /// When it was left, by the store's own clock, in microseconds of Unix time: if the request
+    /// comes again, it leaves another mark.
+    pub(in crate::ledger) left_at: u64,
+}
+
 /// What a step expects to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ledger) enum Expected {
     /// Any revision: the step writes nothing and reads what is wanted.
     Anything,
-    /// No records of the team, and the mark of this number left before (see
-    /// [`Keeper::leave_mark`]). If the records that this step makes are lost, the step cannot make
-    /// them again when it is sent twice.
+    /// No records of the team, and this mark, left before (see [`Keeper::leave_mark`]). If the
+    /// records that this step makes are lost, the step cannot make them again when it is sent
+    /// twice.
     ///
     /// [`Keeper::leave_mark`]: super::Keeper::leave_mark
-    Nothing(u64),
+    Nothing(LeftMark),
     /// The current revision.
     Revision(Revision),
 }

@@ -59,7 +59,7 @@ fn a_batch_that_changes_anything_makes_a_revision() {
     assert!(
         !is_made(Expected::Anything, none()) && !is_made(Expected::Revision(at(5, 50)), none())
     );
-    assert!(is_made(Expected::Nothing(1), none()), "it makes the team");
+    assert!(is_made(Expected::Nothing(LeftMark::default()), none()), "it makes the team");
 }
 
 #[test]

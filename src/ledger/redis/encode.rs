@@ -15,7 +15,7 @@ pub(super) fn expected(step: &Step) -> Vec<u8> {
     let mut text = Vec::with_capacity(64);
     match step.expected {
         Expected::Anything => text.push(b'?'),
-        Expected::Nothing(_) => {}
+        Expected::Nothing(mark) => record_text::number(&mut text, mark.left_at),
         Expected::Revision(revision) => record_text::numbers(&mut text, &revision.to_numbers()),
     }
     text

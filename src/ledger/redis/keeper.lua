@@ -2,10 +2,10 @@
 -- newer. Decides nothing.
 --
 -- KEYS: the team's state; if it is expected not to exist, also the mark that must exist. ARGV: the
--- expected revision ('?': none, only read), the head, and the words of the following lists. The
--- head: the first and the first later moment at which the decision is valid, the place of the new
--- calls among ARGV and their number, the length of each list, and for each command how it begins
--- and the number of its other words.
+-- expected revision ('?': none, only read) or what the mark says, the head, and the words of the
+-- following lists. The head: the first and the first later moment at which the decision is valid,
+-- the place of the new calls among ARGV and their number, the length of each list, and for each
+-- command how it begins and the number of its other words.
 --
 -- The lists: process that asks for the next turn, or none. Time in place of the server's, or none.
 -- Fields of further calls that must not be open. Marks: a call's field, its phase and its new
@@ -105,11 +105,11 @@ for _ = 1, always do
 end
 
 local verdict = '0'
-if revision == expected and as_known or not revision and expected == '' then
+if revision == expected and as_known or not revision and KEYS[2] then
   verdict = is_timely and '1' or '2'
 end
 if verdict == '1' then
-  if KEYS[2] and call('GET', KEYS[2]) ~= '1' then
+  if KEYS[2] and call('GET', KEYS[2]) ~= expected then
     verdict = '0'
   end
   for i = 4, #found do

@@ -8,7 +8,7 @@ use super::encode::Sender;
 use super::keys::Keys;
 use super::message::Arguments;
 use super::{decode, encode, trust, upgrade};
-use crate::ledger::keeper::{Expected, Keeper, KeeperTime, Reply, Step, TrustState};
+use crate::ledger::keeper::{Expected, Keeper, KeeperTime, LeftMark, Reply, Step, TrustState};
 use crate::store::{self, Cmd, Link, Outage, RedisError, Replicas, Value, run_script};
 use crate::team::TeamId;
 
@@ -35,7 +35,7 @@ impl RedisKeeper {
         call.arg(command).arg(script);
         if let Expected::Nothing(mark) = step.expected {
             // The mark is missing if the store was emptied after the team was not found.
-            call.arg(2).arg(&keys.state).arg(keys.mark(mark));
+            call.arg(2).arg(&keys.state).arg(keys.mark(mark.name));
         } else {
             call.arg(1).arg(&keys.state);
         }
@@ -121,8 +121,8 @@ impl Keeper for RedisKeeper {
         trust::doubt(self, team).await;
     }
 
-    async fn leave_mark(&self, team: &TeamId, mark: u64) -> Result<(), Outage> {
-        trust::leave_mark(self, team, mark).await
+    async fn leave_mark(&self, team: &TeamId, name: u64) -> Result<LeftMark, Outage> {
+        trust::leave_mark(self, team, name).await
     }
 
     async fn may_be_made(&self, team: &TeamId, accepts: bool) -> Result<bool, Outage> {
@@ -174,7 +174,8 @@ mod tests {
             let command = keeper.call("EVALSHA", "hash", &keys, &step, &Arguments::with_room());
             String::from_utf8_lossy(&command.get_packed_command()).contains(&keys.mark(7))
         };
-        assert!(names(Expected::Nothing(7)) && !names(Expected::Nothing(8)));
+        let left = |name| Expected::Nothing(LeftMark { name, left_at: 9 });
+        assert!(names(left(7)) && !names(left(8)));
         assert!(!names(Expected::Anything) && !names(Expected::Revision(Revision::default())));
     }
 }

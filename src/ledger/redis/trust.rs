@@ -15,13 +15,15 @@ use super::access::RedisKeeper;
 use super::keys::{Keys, REPLICATION_IDS, TEAMS};
 use super::replication_ids::replication_id;
 use crate::ledger::OnLoss;
-use crate::ledger::keeper::TrustState;
+use crate::ledger::keeper::{LeftMark, TrustState};
 use crate::store::answer::read;
 use crate::store::{Cmd, Link, Outage, RedisError, Value, cmd};
 use crate::team::TeamId;
 
 /// The script that says since when a primary is known.
 const SCRIPT: &str = include_str!("trust.lua");
+/// The script that sets a mark.
+const LEAVE_MARK: &str = include_str!("mark.lua");
 /// Lifetime of a mark, which is needed for milliseconds.
 const MARK_SECONDS: u64 = 60;
 
@@ -80,16 +82,18 @@ pub(super) async fn introduce(keeper: &RedisKeeper) -> Result<(), Outage> {
     Ok(())
 }
 
-/// Sets a mark beside a team's own keys.
+/// Sets a mark beside a team's own keys. Its value is when it was set: a request that comes again
+/// after the store was emptied sets another one.
 pub(super) async fn leave_mark(
     keeper: &RedisKeeper,
     team: &TeamId,
-    mark: u64,
-) -> Result<(), Outage> {
+    name: u64,
+) -> Result<LeftMark, Outage> {
     let keys = Keys::of(team);
-    let mut leave = cmd("SET");
-    leave.arg(keys.mark(mark)).arg(1).arg("EX").arg(MARK_SECONDS);
-    keeper.run(team, &keys.state, &leave).await.map(|_| ())
+    let mut leave = cmd("EVAL");
+    leave.arg(LEAVE_MARK).arg(1).arg(keys.mark(name)).arg(MARK_SECONDS);
+    let left_at = read(keeper.run(team, &keys.state, &leave).await?, "when a mark was left")?;
+    Ok(LeftMark { name, left_at })
 }
 
 /// Whether a team that was not found is new.

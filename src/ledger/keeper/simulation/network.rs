@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::bounds::{Bounds, Fault};
 use super::random::Random;
-use crate::ledger::keeper::{Reply, Step};
+use crate::ledger::keeper::{LeftMark, Reply, Step};
 
 /// A request to the keeper.
 #[derive(Clone)]
@@ -27,6 +27,7 @@ pub(super) enum Request {
 pub(super) enum Answer {
     Reply(Box<Reply>),
     Yes(bool),
+    Left(LeftMark),
     /// The connection is broken.
     Broken,
     TimedOut,

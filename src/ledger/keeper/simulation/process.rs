@@ -13,7 +13,7 @@ use super::random::Random;
 use super::scenario::GATHER;
 use super::world::{DEADLINE, Shared};
 use crate::ledger::keeper::{
-    Abandoned, Keeper, KeeperTime, Reply, Step, Teams, TrustState, Verdict,
+    Abandoned, Keeper, KeeperTime, LeftMark, Reply, Step, Teams, TrustState, Verdict,
 };
 use crate::ledger::machine::{Rules, ScopeName, ScopeRecord};
 use crate::ledger::{Outage, ReservationId, Scope};
@@ -101,7 +101,9 @@ impl Process {
             match sent.await {
                 Answer::Broken => {}
                 Answer::TimedOut => return Err(Outage::TimedOut),
-                answer @ (Answer::Reply(_) | Answer::Yes(_)) => return Ok(answer),
+                answer @ (Answer::Reply(_) | Answer::Yes(_) | Answer::Left(_)) => {
+                    return Ok(answer);
+                }
             }
         }
         Err(Outage::Unreachable("the connection broke twice".to_owned()))
@@ -178,7 +180,9 @@ impl Keeper for Process {
                 }
                 Ok(*reply)
             }
-            Answer::Yes(_) | Answer::Broken | Answer::TimedOut => Err(Outage::TimedOut),
+            Answer::Yes(_) | Answer::Left(_) | Answer::Broken | Answer::TimedOut => {
+                Err(Outage::TimedOut)
+            }
         }
     }
 
@@ -213,8 +217,13 @@ impl Keeper for Process {
         true
     }
 
-    async fn leave_mark(&self, team: &TeamId, mark: u64) -> Result<(), Outage> {
-        self.is_so(self.number_of(team), Request::LeaveMark(mark)).await.map(|_| ())
+    async fn leave_mark(&self, team: &TeamId, name: u64) -> Result<LeftMark, Outage> {
+        match self.exchange(self.number_of(team), Request::LeaveMark(name)).await? {
+            Answer::Left(mark) => Ok(mark),
+            Answer::Reply(_) | Answer::Yes(_) | Answer::Broken | Answer::TimedOut => {
+                Err(Outage::TimedOut)
+            }
+        }
     }
 
     async fn may_be_made(&self, team: &TeamId, _accepts: bool) -> Result<bool, Outage> {

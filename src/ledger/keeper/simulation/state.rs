@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::ledger::keeper::{CellName, Past, TeamRecord};
+use crate::ledger::keeper::{CellName, LeftMark, Past, TeamRecord};
 use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
 use crate::ledger::{ReservationId, Row, Sums, TopUpId};
 
@@ -28,5 +28,5 @@ pub(super) struct State {
     /// Whether the team is in the store's set of teams.
     pub(super) is_noted: bool,
     /// Marks, each with its expiry. Without its mark a team is not made.
-    pub(super) left_marks: BTreeMap<u64, i64>,
+    pub(super) left_marks: BTreeMap<LeftMark, i64>,
 }

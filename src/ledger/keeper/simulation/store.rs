@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use super::checker::Checker;
 use super::planted::Planted;
 use super::state::State;
+use crate::ledger::keeper::LeftMark;
 use crate::ledger::keeper::step::Mark;
 use crate::ledger::keeper::{
     Changes, Due, Expected, Found, Marked, OVERDUE_MAX, Past, Reply, Step, Verdict, Wanted,
@@ -288,8 +289,10 @@ impl Store {
     }
 
     /// Leaves a mark.
-    pub(super) fn leave_mark(&mut self, mark: u64, at: i64) {
+    pub(super) fn leave_mark(&mut self, name: u64, at: i64) -> LeftMark {
+        let mark = LeftMark { name, left_at: at.unsigned_abs() };
         self.state.left_marks.insert(mark, at.saturating_add(MARK_STAYS));
+        mark
     }
 
     /// Whether the team is in the store's set of teams.

@@ -237,10 +237,7 @@ impl World {
                 self.log(|| line_of((process, team), step, &reply, at));
                 Answer::Reply(Box::new(reply))
             }
-            Request::LeaveMark(mark) => {
-                store.leave_mark(*mark, at);
-                Answer::Yes(true)
-            }
+            Request::LeaveMark(name) => Answer::Left(store.leave_mark(*name, at)),
             Request::IsNoted => Answer::Yes(store.is_noted()),
             Request::Note => {
                 store.note();

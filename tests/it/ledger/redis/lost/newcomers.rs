@@ -13,7 +13,7 @@ use moongate::team::LimitKind;
 use super::super::{handle, stored};
 use super::world::{GATHERED, World, admit, budgeted, counted, is_closed, pay};
 use crate::ledger::conformance::harness::{Call, PRICE, call, limit};
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Fault, Proxy};
 use crate::support::redis::{RedisCluster, RedisServer, wait_until};
 use crate::support::stored::Reached as _;
 
@@ -99,6 +99,33 @@ async fn two_replicas_making_a_flushed_team_share_its_budget() {
         let both: Vec<String> =
             (0..100).filter(|number| one[*number] && other[*number]).map(team).collect();
         assert!(both.is_empty(), "{both:?}");
+    }
+}
+
+/// The request that left it may be sent twice, and the second may come after the store was emptied.
+#[tokio::test]
+async fn a_mark_that_was_left_again_makes_no_team() {
+    for is_same in [true, false] {
+        let (world, call) = (World::start().await, budgeted());
+        let proxy = Proxy::start(world.server.port()).await;
+        let url = format!("redis://127.0.0.1:{}", proxy.port());
+        let ledger = handle(world.settings().at(Topology::Single { url }));
+        let state = stored::state("design");
+        let makes = format!("\r\n$1\r\n2\r\n${}\r\n{state}\r\n", state.len());
+        proxy.hold_from(&makes);
+        let admission = tokio::spawn(async move { admit(&ledger, &call).await });
+        wait_until("the step waits", async || proxy.holds(&makes) > 0).await;
+        let marks_of = stored::key("design", "made-by:*");
+        let marks: Vec<String> = world.server.ask(&["KEYS", &marks_of]).await.unwrap();
+        let [mark] = &marks[..] else { panic!("{marks:?}") };
+        let left: String = world.server.ask(&["GET", mark]).await.unwrap();
+        world.server.run(&["DEL", mark]).await;
+        let again = if is_same { left } else { format!("{left}1") };
+        world.server.run(&["SET", mark, &again]).await;
+        proxy.set(Fault::None);
+        assert!(matches!(admission.await.unwrap(), Ok(Some(_))));
+        let marks: Vec<String> = world.server.ask(&["KEYS", &marks_of]).await.unwrap();
+        assert_eq!(marks.len(), if is_same { 1 } else { 2 }, "another mark is left");
     }
 }
 
