@@ -1,5 +1,6 @@
 //! Brings a team back after a loss: every process restores what it knows, then the team opens.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cache::TeamCache;
@@ -7,7 +8,7 @@ use super::context::{Context, REFUSED_MAX, deadline};
 use super::loss::{self, ATTEMPTS, writing};
 use super::queue::Team;
 use super::restored::some_restored;
-use super::step::{Changes, Expected, Step, TeamRecord, Verdict};
+use super::step::{Changes, Expected, Mark, Marked, Step, TeamRecord, Verdict};
 use super::view::Missing;
 use super::wanted::Wanted;
 use super::{Keeper, KeeperTime, takeover};
@@ -21,13 +22,20 @@ pub(super) async fn restore<K: Keeper, T: KeeperTime>(
 ) -> Result<(), Outage> {
     let mut wanted = Wanted::default();
     let mut refused = 0;
+    // Calls that were marked since they were read.
+    let mut outdated = BTreeSet::new();
     while refused < ATTEMPTS {
         let Some(some) = team.cache().left_to_restore() else { return Ok(()) };
         if some.is_restored() {
             return open(context, team, i64::MIN).await;
         }
         let now = context.time.now();
-        let prepared = some_restored(&team.id, &some, &team.cache(), context.rules, now);
+        let prepared = if outdated.is_empty() {
+            some_restored(&team.id, &some, &team.cache(), context.rules, now)
+        } else {
+            let calls = std::mem::take(&mut outdated);
+            Err(Missing::of(Wanted { calls, ..Wanted::default() }))
+        };
         let step = match prepared {
             Ok(None) => {
                 team.cache().note_restored(&some);
@@ -38,8 +46,9 @@ pub(super) async fn restore<K: Keeper, T: KeeperTime>(
                 let expected = Expected::Revision(revision);
                 let step =
                     writing((expected, team.cache().team()), makes, changes, (now, context.rules));
-                // The team may be open, with other processes writing to it.
-                Step { wants_turn: refused >= REFUSED_MAX, ..step }
+                // The team may be open, with other processes writing to it and marking their calls.
+                let marks = unmarked(&team.cache(), &step.changes);
+                Step { marks, wants_turn: refused >= REFUSED_MAX, ..step }
             }
             Err(Missing(more)) => {
                 wanted.add(*more);
@@ -58,6 +67,9 @@ pub(super) async fn restore<K: Keeper, T: KeeperTime>(
             }
             Verdict::NotWritten => {
                 refused += usize::from(!is_reading);
+                let marked = step.marks.iter().zip(&reply.marked);
+                let changed = marked.filter(|(_, marked)| **marked == Marked::Changed);
+                outdated.extend(changed.map(|(mark, _)| mark.id));
                 loss::handle_reply(context, team, &step, reply).await?;
             }
             Verdict::OtherTime | Verdict::OthersTurn => {
@@ -71,6 +83,14 @@ pub(super) async fn restore<K: Keeper, T: KeeperTime>(
         }
     }
     Err(Outage::Lost)
+}
+
+/// Marks that change nothing: calls that are ended or changed must have come no further than is
+/// known.
+fn unmarked(cache: &TeamCache, changes: &Changes) -> Vec<Mark> {
+    let touched = changes.ended.iter().chain(changes.opened.keys());
+    let known = touched.filter_map(|id| Some((*id, cache.call(*id)??)));
+    known.map(|(id, record)| Mark { id, from: record.clone(), to: record.clone() }).collect()
 }
 
 /// Opens a closed team: unclaimed calls are judged, and every deadline is put off. In an open team,
@@ -105,12 +125,14 @@ pub(super) async fn open<K: Keeper, T: KeeperTime>(
             team.cache().note_judged();
             return Ok(());
         };
+        let marks = unmarked(&team.cache(), &changes);
         let step = writing(
             (Expected::Revision(revision), team.cache().team()),
             revision.next(context.keeper.name_step()),
             changes,
             (now, context.rules),
         );
+        let step = Step { marks, ..step };
         let reply = context.keeper.step(&team.id, &step).await?;
         context.time.learn(reply.at);
         if reply.verdict == Verdict::Done {
@@ -145,7 +167,7 @@ fn opened(cache: &TeamCache, (now, deadline): (i64, i64)) -> Option<(Revision, C
     };
     let team_scope = scopes.iter().find(|(name, _)| name.level == "team");
     let covered = team_scope
-        .filter(|_| !judged.is_doubted && !loss.unjudged)
+        .filter(|_| judged.doubted.is_empty() && !loss.unjudged)
         .map_or_else(|| loss.covered.clone(), |(_, record)| record.sealed());
     let kept = loss.kept.clone();
     let record = TeamRecord {
@@ -175,6 +197,9 @@ fn opened(cache: &TeamCache, (now, deadline): (i64, i64)) -> Option<(Revision, C
     Some((revision, changes))
 }
 
+#[cfg(test)]
+#[path = "restore_marks_tests.rs"]
+mod marks_tests;
 #[cfg(test)]
 #[path = "restore_tests.rs"]
 mod tests;

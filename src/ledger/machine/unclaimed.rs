@@ -41,8 +41,8 @@ pub(in crate::ledger) struct Judged {
     pub(in crate::ledger) ended: Vec<ReservationId>,
     /// Scopes that held something for calls without a record.
     pub(in crate::ledger) scopes: BTreeMap<ScopeName, ScopeRecord>,
-    /// A call that may have ended takes the place of something that may be held for another call.
-    pub(in crate::ledger) is_doubted: bool,
+    /// Calls that may have ended, and take the place of something that may be held for others.
+    pub(in crate::ledger) doubted: Vec<ReservationId>,
 }
 
 impl Judged {
@@ -92,6 +92,7 @@ pub(in crate::ledger) fn judge(
     });
     judged.ended.extend(ended.into_iter().map(|(id, _)| id));
     judged.ended.extend(without_dearer(&mut rest, &mut fitting));
+    judged.hold_beside_dearer(scopes, &mut rest);
     judged.place_by_team(&mut rest, displaced);
     for (id, record) in fitting.into_iter().chain(of_users) {
         let last = earlier.kept.last_key_value();
@@ -188,20 +189,44 @@ impl Judged {
         for (id, record) in doubtful {
             if rest.fits(&record) {
                 rest.take(&record);
-                self.is_doubted = true;
+                self.doubted.push(id);
                 self.open.insert(id, record);
             } else if unaccounted.fits(&record) {
-                for (name, scope) in scopes.iter().filter(|(name, _)| record.scopes.contains(name))
-                {
-                    let scope = self.scopes.entry(name.clone()).or_insert_with(|| scope.clone());
-                    scope.reserve(&record.windows, record.price);
-                }
-                self.open.insert(id, ReservationRecord { ending: None, ..record });
+                self.hold_in_addition(scopes, id, record);
             } else {
                 displaced.push((id, record));
             }
         }
         displaced
+    }
+
+    /// Holds calls in addition that were placed in what is held for a dearer call: credits are left
+    /// without a call.
+    fn hold_beside_dearer(&mut self, scopes: &[(ScopeName, ScopeRecord)], rest: &mut Held) {
+        for (day, _) in rest.without_a_call() {
+            let is_of_day = |id: &ReservationId| {
+                self.open.get(id).is_some_and(|record| record.windows.day == day)
+            };
+            let Some(place) = self.doubted.iter().position(is_of_day) else { continue };
+            let id = self.doubted.remove(place);
+            if let Some(record) = self.open.remove(&id) {
+                rest.give_back(&record);
+                self.hold_in_addition(scopes, id, record);
+            }
+        }
+    }
+
+    fn hold_in_addition(
+        &mut self,
+        scopes: &[(ScopeName, ScopeRecord)],
+        id: ReservationId,
+        record: ReservationRecord,
+    ) {
+        for (name, scope) in scopes.iter().filter(|(name, _)| record.scopes.contains(name)) {
+            let scope = self.scopes.entry(name.clone()).or_insert_with(|| scope.clone());
+            scope.reserve(&record.windows, record.price);
+        }
+        self.open.insert(id, ReservationRecord { ending: None, ..record });
     }
 
     /// Places calls that may have ended in what only the team holds without an owner: another call
@@ -215,7 +240,7 @@ impl Judged {
         for (id, record) in displaced {
             if rest.is_by("team", &record) {
                 rest.take(&record);
-                self.is_doubted = true;
+                self.doubted.push(id);
                 self.open.insert(id, record);
             } else {
                 self.ended.push(id);

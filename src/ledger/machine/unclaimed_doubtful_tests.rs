@@ -117,7 +117,7 @@ fn a_doubtful_call_displaces_no_known_call() {
     let scopes = seen_at(10, &[&other.1]);
     let judged =
         judge(&scopes, vec![mine.clone(), other.clone()], (EPOCH, earlier(&Kept::new())), (8, 9));
-    assert_eq!((judged.open.len(), judged.ended.len(), judged.is_doubted), (2, 0, false));
+    assert_eq!((judged.open.len(), judged.ended.len(), judged.doubted.len()), (2, 0, 0));
     assert_eq!(judged.open[&mine.0].ending, None, "it is held now");
     assert_eq!(held_in_all(&scopes, &judged), [0, 2, 0, 10], "both are");
     assert!(left(&scopes, &judged).iter().all(|[_, open, _, held]| (*open, *held) == (0, 0)));
@@ -134,11 +134,11 @@ fn a_doubtful_call_stays_open_for_an_unowned_hold() {
         (Some(&mine.1), 2),
         "a call stands for the other"
     );
-    assert!(judged.is_doubted && judged.scopes.is_empty());
-    let judged = late(&scopes, &[mine], 5);
+    assert!(!judged.doubted.is_empty() && judged.scopes.is_empty());
+    let judged = late(&scopes, std::slice::from_ref(&mine), 5);
     assert_eq!(
-        (judged.open.len(), judged.is_doubted),
-        (1, true),
+        (judged.open.len(), judged.doubted),
+        (1, vec![mine.0]),
         "likewise, and it is open as before"
     );
     assert!(judged.scopes.is_empty());
@@ -159,4 +159,37 @@ fn a_late_doubtful_call_is_held_beside_a_substitute() {
     let other = call("ana", 5, EPOCH);
     let judged = late(&scopes, &[other, mine.clone()], 5);
     assert_eq!((judged.open.len(), judged.ended), (0, vec![mine.0]));
+}
+
+/// What is held for one call cost more, so it may be another one.
+#[test]
+fn a_doubtful_call_is_held_beside_a_dearer_hold() {
+    let (mine, dear) = (ending("ana", 1), call("ana", 4, 0));
+    let scopes = seen_at(10, &[&dear.1]);
+    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, earlier(&Kept::new())), (8, 9));
+    assert_eq!((judged.open.len(), judged.open[&mine.0].ending), (2, None));
+    assert!(judged.doubted.is_empty());
+    assert_eq!(held_in_all(&scopes, &judged), [0, 2, 0, 5]);
+}
+
+/// Another call of the user has ended twice, and freed what this one holds there.
+#[test]
+fn a_doubtful_call_that_only_its_team_holds_stays_open() {
+    let (mine, other) = (ending("ana", 5), call("ana", 3, EPOCH));
+    let mut scopes = seen_at(10, &[&mine.1, &other.1]);
+    let user = scopes.iter_mut().find(|(name, _)| name.level == "user").unwrap();
+    user.1.settle(&windows(), &End { price: 3, charged: 0, counted: false });
+    for is_late in [false, true] {
+        let calls = vec![mine.clone(), other.clone()];
+        let judged = if is_late {
+            late(&scopes, &calls, 5)
+        } else {
+            judge(&scopes, calls, (EPOCH, earlier(&Kept::new())), (8, 9))
+        };
+        assert_eq!((judged.doubted, judged.ended), (vec![mine.0], vec![]));
+    }
+    let team = scopes.iter_mut().find(|(name, _)| name.level == "team").unwrap();
+    team.1.settle(&windows(), &End { price: 3, charged: 0, counted: false });
+    let judged = late(&scopes, &[mine.clone(), other], 5);
+    assert_eq!((judged.doubted, judged.ended), (vec![], vec![mine.0]));
 }
