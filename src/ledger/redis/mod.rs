@@ -1,16 +1,17 @@
 //! Ledger in Redis: this process decides, a Redis script compares and writes.
 //!
-//! Reading order: `settings`, `keys` (names of keys), `keeper.lua` (the script), `record_text`
-//! (format of records), `message`, `encode`, `writes` and `decode` (to the script and back),
-//! `access` (the server), `keeper` (calls the script), `handle` (a team's queue), `trust` (whether
-//! a server is trusted about new teams), `replication_ids` (which server it is), `past` and
-//! `rows.lua` (rows and usage), `upgrade` with `upgrade.lua` and `upgrade_text` (records of the
-//! previous layout), and here the trait.
+//! Reading order: `settings`, `keys` (names of keys), `keeper.lua` (the script), `record_text` with
+//! `json_array` (format of records), `message`, `encode`, `writes` and `decode` (to the script and
+//! back), `access` (the server), `keeper` (calls the script), `handle` (a team's queue), `trust`
+//! with `mark.lua` (whether a server is trusted about new teams), `replication_ids` (which server
+//! it is), `past` and `rows.lua` (rows and usage), `upgrade` with `upgrade.lua` and `upgrade_text`
+//! (records of the previous layout), and here the trait.
 
 mod access;
 mod decode;
 mod encode;
 mod handle;
+mod json_array;
 mod keeper;
 mod keys;
 mod message;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::json_array::{Elements, array};
 use crate::credits::Credits;
 use crate::ledger::keeper::TeamRecord;
 use crate::ledger::machine::windows::Windows;
@@ -11,19 +12,24 @@ use crate::store::answer::unreadable;
 
 /// Call summary: request, user, credential, gateway key, model, images, seconds, version of the
 /// price table.
-type SummaryText<'a> = (&'a str, &'a str, &'a str, Option<&'a str>, &'a str, u64, u64, &'a str);
-
-/// The same, decoded.
 type AskedRead = (String, String, String, Option<String>, String, u64, u64, String);
 
 /// Call result: status, code, images, milliseconds of video, in the queue and at the upstream, when
 /// sent and when answered.
-type ResultText<C> = (u16, Option<C>, u64, u64, u64, u64, Option<u64>, Option<u64>);
+type ResultRead = (u16, Option<String>, u64, u64, u64, u64, Option<u64>, Option<u64>);
 
-fn summary_text(summary: &CallSummary) -> SummaryText<'_> {
+/// Writes what [`AskedRead`] reads.
+fn asked(list: &mut Elements<'_>, summary: &CallSummary) {
     let CallSummary { request_id, user, credential, key, model, images, seconds, price_version } =
         summary;
-    (request_id, user, credential, key.as_deref(), model, *images, *seconds, price_version)
+    for text in [request_id, user, credential] {
+        list.text(text);
+    }
+    list.text_or_null(key.as_deref());
+    list.text(model);
+    list.number(*images);
+    list.number(*seconds);
+    list.text(price_version);
 }
 
 fn summary_read(read: AskedRead) -> CallSummary {
@@ -31,13 +37,20 @@ fn summary_read(read: AskedRead) -> CallSummary {
     CallSummary { request_id, user, credential, key, model, images, seconds, price_version }
 }
 
-fn result_text(result: &CallResult) -> ResultText<&str> {
+/// Writes what [`ResultRead`] reads.
+fn answered(list: &mut Elements<'_>, result: &CallResult) {
     let CallResult { status, code, images, video_ms, queue_ms, upstream_ms, sent_us, answered_us } =
         result;
-    (*status, code.as_deref(), *images, *video_ms, *queue_ms, *upstream_ms, *sent_us, *answered_us)
+    list.number(*status);
+    list.text_or_null(code.as_deref());
+    for number in [*images, *video_ms, *queue_ms, *upstream_ms] {
+        list.number(number);
+    }
+    list.number_or_null(*sent_us);
+    list.number_or_null(*answered_us);
 }
 
-fn result_read(read: ResultText<String>) -> CallResult {
+fn result_read(read: ResultRead) -> CallResult {
     let (status, code, images, video_ms, queue_ms, upstream_ms, sent_us, answered_us) = read;
     CallResult { status, code, images, video_ms, queue_ms, upstream_ms, sent_us, answered_us }
 }
@@ -129,19 +142,29 @@ pub(super) fn phase(bytes: &mut Vec<u8>, record: &ReservationRecord) {
     number(bytes, record.marks);
 }
 
-/// Writes a reservation.
+/// Writes a reservation, as [`CallRead`] and [`EndingRead`] read it.
 pub(super) fn call(bytes: &mut Vec<u8>, record: &ReservationRecord) {
-    let scopes: Vec<(&str, &str)> =
-        record.scopes.iter().map(|scope| (&*scope.level, &*scope.whose)).collect();
-    let ReservationRecord { price, admitted_at, deadline, claimed, .. } = record;
+    let ReservationRecord { price, windows, admitted_at, deadline, scopes, .. } = record;
     phase(bytes, record);
-    let (day, summary) = (&record.windows.day, summary_text(&record.summary));
-    match record.ending {
-        None => json(bytes, &(price, day, admitted_at, deadline, scopes, summary, claimed)),
-        Some(ending) => {
-            json(bytes, &(price, day, admitted_at, deadline, scopes, summary, claimed, ending))
+    array(bytes, |list| {
+        list.number(*price);
+        list.text(&windows.day);
+        list.number(*admitted_at);
+        list.number(*deadline);
+        list.array(|list| {
+            for ScopeName { level, whose } in scopes {
+                list.array(|name| {
+                    name.text(level);
+                    name.text(whose);
+                });
+            }
+        });
+        list.array(|list| asked(list, &record.summary));
+        list.number(record.claimed);
+        if let Some(ending) = record.ending {
+            json(list.next(), &ending);
         }
-    }
+    });
 }
 
 /// Price, day, admission time, deadline, scopes, summary, claim time.
@@ -207,20 +230,19 @@ pub(super) fn row(bytes: &mut Vec<u8>, makes: Revision, place: usize, row: &Row)
     bytes.push(b' ');
     number(bytes, settled_at);
     bytes.push(b' ');
-    let money = (reserved.micros(), charged.micros());
-    json(
-        bytes,
-        &(
-            id,
-            outcome,
-            money,
-            day,
-            admitted_at,
-            settled_at,
-            summary_text(summary),
-            result_text(result),
-        ),
-    );
+    array(bytes, |list| {
+        list.text(id.encode(&mut [0; ReservationId::LENGTH]));
+        list.text(outcome.name());
+        list.array(|money| {
+            money.number(reserved.micros());
+            money.number(charged.micros());
+        });
+        list.text(day);
+        list.number(admitted_at);
+        list.number(settled_at);
+        list.array(|list| asked(list, summary));
+        list.array(|list| answered(list, result));
+    });
 }
 
 /// Writes a cell of usage.
@@ -230,8 +252,7 @@ pub(super) fn sums(bytes: &mut Vec<u8>, sums: Sums) {
 
 /// Parses a row.
 pub(super) fn read_row(text: &[u8]) -> Result<Row, Outage> {
-    type Read =
-        (ReservationId, Outcome, (u64, u64), String, i64, i64, AskedRead, ResultText<String>);
+    type Read = (ReservationId, Outcome, (u64, u64), String, i64, i64, AskedRead, ResultRead);
     let (id, outcome, (reserved, charged), day, admitted_at, settled_at, summary, result): Read =
         from_json(text, "a row")?;
     let Windows { day, month } = Windows::of_day(day);
