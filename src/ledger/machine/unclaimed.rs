@@ -82,6 +82,7 @@ pub(in crate::ledger) fn judge(
         }
         fits
     });
+    let before = rest.clone();
     let displaced = judged.place_doubtful(scopes, (&unaccounted, &mut rest), doubtful);
     let (of_users, ended): (Vec<_>, Vec<_>) = others.into_iter().partition(|(_, record)| {
         let is_held = rest.is_by("user", record);
@@ -93,7 +94,7 @@ pub(in crate::ledger) fn judge(
     judged.ended.extend(ended.into_iter().map(|(id, _)| id));
     judged.ended.extend(without_dearer(&mut rest, &mut fitting));
     judged.hold_beside_dearer(scopes, &mut rest);
-    judged.place_by_team(&mut rest, displaced);
+    judged.place_by_team(scopes, (&before, &mut rest), displaced);
     for (id, record) in fitting.into_iter().chain(of_users) {
         let last = earlier.kept.last_key_value();
         let ending = record.ending.or(last.map(|(epoch, number)| Ending::from(*epoch, number + 1)));
@@ -142,8 +143,9 @@ pub(in crate::ledger) fn judge_late(
     };
     let mut judged = Judged::default();
     let doubtful = doubtful.into_iter().cloned();
+    let before = rest.clone();
     let displaced = judged.place_doubtful(scopes, (&unaccounted, &mut rest), doubtful);
-    judged.place_by_team(&mut rest, displaced);
+    judged.place_by_team(scopes, (&before, &mut rest), displaced);
     // Unchanged open calls are not repeated.
     let (as_before, changed): (BTreeMap<_, _>, _) =
         std::mem::take(&mut judged.open).into_iter().partition(|(_, call)| call.ending.is_some());
@@ -231,10 +233,12 @@ impl Judged {
 
     /// Places calls that may have ended in what only the team holds without an owner: another call
     /// of the same user or key has ended twice, and freed what this one holds there. The others
-    /// have ended.
+    /// have ended, unless it was given to another call in doubt: nobody knows which of them holds
+    /// it, so both do.
     fn place_by_team(
         &mut self,
-        rest: &mut Held,
+        scopes: &[(ScopeName, ScopeRecord)],
+        (before, rest): (&Held, &mut Held),
         displaced: Vec<(ReservationId, ReservationRecord)>,
     ) {
         for (id, record) in displaced {
@@ -242,6 +246,8 @@ impl Judged {
                 rest.take(&record);
                 self.doubted.push(id);
                 self.open.insert(id, record);
+            } else if before.is_by("team", &record) {
+                self.hold_in_addition(scopes, id, record);
             } else {
                 self.ended.push(id);
             }

@@ -193,3 +193,31 @@ fn a_doubtful_call_that_only_its_team_holds_stays_open() {
     let judged = late(&scopes, &[mine.clone(), other], 5);
     assert_eq!((judged.doubted, judged.ended), (vec![], vec![mine.0]));
 }
+
+/// One of them has ended, and nobody knows which.
+#[test]
+fn two_doubtful_calls_in_one_place_are_both_held() {
+    let (one, two) = (ending("ana", 5), ending("ben", 4));
+    for is_held in [true, false] {
+        let mut scopes = seen_at(10, &[&one.1]);
+        if !is_held {
+            scopes.iter_mut().for_each(|(_, record)| {
+                record.settle(&windows(), &End { price: 5, charged: 0, counted: false });
+            });
+        }
+        for is_late in [false, true] {
+            let calls = vec![one.clone(), two.clone()];
+            let judged = if is_late {
+                late(&scopes, &calls, 5)
+            } else {
+                judge(&scopes, calls, (EPOCH, earlier(&Kept::new())), (8, 9))
+            };
+            let ended = if is_held { vec![] } else { vec![one.0, two.0] };
+            assert_eq!((judged.ended.clone(), judged.doubted.len()), (ended, usize::from(is_held)));
+            if is_held {
+                assert_eq!(held_in_all(&scopes, &judged), [0, 2, 0, 9]);
+                assert_eq!(judged.open[&two.0].ending, None);
+            }
+        }
+    }
+}
