@@ -1,4 +1,5 @@
 //! Which calls may have ended in a lost history.
+#![allow(clippy::unwrap_used)]
 
 use super::super::memory_records::Ledger;
 use super::*;
@@ -65,4 +66,13 @@ fn others_may_end_a_copied_call_earlier() {
     assert_eq!(sweep.or_from(4), Ending { number: 4, ..sweep });
     let step = Ending::with(at(10, 7));
     assert_eq!(step.or_from(4), step, "a step makes one change");
+}
+
+#[test]
+fn an_ending_of_an_earlier_layout_reads_back() {
+    let read = |text: &str| serde_json::from_str::<Ending>(text).unwrap();
+    assert_eq!(read("[6,10]"), Ending::from(LOST, 10));
+    for ending in [Ending::with(at(10, 7)), Ending::swept_after(at(9, 3), 500)] {
+        assert_eq!(read(&serde_json::to_string(&ending).unwrap()), ending);
+    }
 }

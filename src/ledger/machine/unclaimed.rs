@@ -12,7 +12,8 @@
 //! call accounts for; late restores are believed then. It has ended where everything held is
 //! claimed. Where only unclaimed calls are in its place, the truth is unknown: it is held in
 //! addition, so that its end does not end one of theirs. The same holds for a call that is restored
-//! late, where a call that stands for another may be in its place.
+//! late, where a call that stands for another may be in its place, and for the second of two such
+//! calls in one place.
 //!
 //! Credits that are held for no call at all belong to a call that is thought to be cheaper. It
 //! makes room for a call that stands for what is held; or, if it stands for another itself, it
