@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::record::{ReservationRecord, ScopeName, ScopeRecord};
+use crate::ledger::Scope;
 
 /// A scope and a day.
 pub(super) type ScopeDay = (ScopeName, String);
@@ -99,10 +100,9 @@ impl Held {
 
     /// Accounts for those credits.
     pub(super) fn take_without_a_call(&mut self, day: &str) {
-        for ((name, of), (_, credits)) in &mut self.0 {
-            if name.level == "team" && of == day {
-                *credits = 0;
-            }
+        let of_team = (ScopeName::from(&Scope::Team), day.to_owned());
+        if let Some((_, credits)) = self.0.get_mut(&of_team) {
+            *credits = 0;
         }
     }
 }

@@ -40,3 +40,20 @@ fn credits_that_a_user_holds_for_no_call_are_spent() {
     let spent = &judged.scopes[&ana.0];
     assert_eq!(<[u64; 4]>::from(spent.counts(Period::Day, &windows())), [1, 0, 3, 0]);
 }
+
+/// A call is made for another one of the user, whose record is older than the team's.
+#[test]
+fn credits_for_no_call_are_given_to_one_call() {
+    let (mut old, mut now) = (call("ana", 2, 0), call("ana", 5, 0));
+    let mut standing: Vec<_> = without_records(&holding(&[&old.1])).open.into_iter().collect();
+    now.1.scopes.truncate(1);
+    old.1.scopes.truncate(2);
+    standing[0].1.scopes.truncate(1);
+    // The team holds both calls, and the user one, at its earlier price.
+    let mut scopes = holding(&[&old.1]);
+    scopes.retain(|(name, _)| name.level == "user");
+    scopes.extend(holding(&[&standing[0].1, &now.1]));
+    let judged = late(&scopes, &standing, 5);
+    let prices: Vec<_> = judged.open.values().map(|record| record.price).collect();
+    assert_eq!((prices, judged.open.contains_key(&standing[0].0)), (vec![5], false));
+}
