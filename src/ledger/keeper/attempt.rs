@@ -43,8 +43,9 @@ pub(super) struct Attempt {
     /// written may be unknown: what it opened is not swept within the life of a reservation from
     /// then on. After that time nothing is opened any more, so that no call is opened twice.
     pub(super) opens_since: Option<i64>,
-    /// A step came outside its times, and may have been sent twice: once the keeper's time fits, it
-    /// could still be written. The answers must move the revision, so that it is refused.
+    /// A step came outside its times. If it was sent twice, the second may come in time and be
+    /// written. So the next step moves the revision even if it changes nothing else: then the
+    /// second is refused.
     moves_on: bool,
     /// How often in a row other processes wrote first.
     refused: usize,
@@ -158,7 +159,7 @@ impl Attempt {
             }
             (Verdict::OtherTime, work) => {
                 self.moves_on |= step.is_made();
-                // A step that comes too late is not written, so its moment binds nothing.
+                // A step that came too late will not come in time again: its moment binds nothing.
                 self.opens_since.take_if(|since| *since == step.from && reply.at >= step.until);
                 Self::doubt(team, &mut step, work);
                 Ok(None)

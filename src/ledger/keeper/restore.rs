@@ -47,7 +47,7 @@ pub(super) async fn restore<K: Keeper, T: KeeperTime>(
                 let step =
                     writing((expected, team.cache().team()), makes, changes, (now, context.rules));
                 // The team may be open, with other processes writing to it and marking their calls.
-                let marks = unmarked(&team.cache(), &step.changes);
+                let marks = unchanged_marks(&team.cache(), &step.changes);
                 Step { marks, wants_turn: refused >= REFUSED_MAX, ..step }
             }
             Err(Missing(more)) => {
@@ -85,9 +85,9 @@ pub(super) async fn restore<K: Keeper, T: KeeperTime>(
     Err(Outage::Lost)
 }
 
-/// Marks that change nothing: calls that are ended or changed must have come no further than is
-/// known.
-fn unmarked(cache: &TeamCache, changes: &Changes) -> Vec<Mark> {
+/// Marks that change nothing, so that the step is refused if a call that it ends or changes has
+/// come further than is known.
+fn unchanged_marks(cache: &TeamCache, changes: &Changes) -> Vec<Mark> {
     let touched = changes.ended.iter().chain(changes.opened.keys());
     let known = touched.filter_map(|id| Some((*id, cache.call(*id)??)));
     known.map(|(id, record)| Mark { id, from: record.clone(), to: record.clone() }).collect()
@@ -125,7 +125,7 @@ pub(super) async fn open<K: Keeper, T: KeeperTime>(
             team.cache().note_judged();
             return Ok(());
         };
-        let marks = unmarked(&team.cache(), &changes);
+        let marks = unchanged_marks(&team.cache(), &changes);
         let step = writing(
             (Expected::Revision(revision), team.cache().team()),
             revision.next(context.keeper.name_step()),
@@ -167,7 +167,7 @@ fn opened(cache: &TeamCache, (now, deadline): (i64, i64)) -> Option<(Revision, C
     };
     let team_scope = scopes.iter().find(|(name, _)| name.level == "team");
     let covered = team_scope
-        .filter(|_| judged.doubted.is_empty() && !loss.unjudged)
+        .filter(|_| judged.placed.is_empty() && !loss.unjudged)
         .map_or_else(|| loss.covered.clone(), |(_, record)| record.sealed());
     let kept = loss.kept.clone();
     let record = TeamRecord {

@@ -31,6 +31,7 @@ pub(super) fn some_restored(
     let none = BTreeSet::new();
     let mut view = View::new(cache, &none, rules, now);
     let known = || Missing::of(wanted(some));
+    // The scopes may include ends up to that moment.
     if view.team_now().ended_late_at < some.ended_late_at {
         view.team().ended_late_at = some.ended_late_at;
     }
@@ -111,6 +112,7 @@ fn restore_row(
     (loss, rules, now): (&Loss, &Rules, i64),
 ) -> Result<(), Missing> {
     let row = &written.row;
+    // Read in any case: what is restored is remembered only while the call is not open.
     let open = view.reservation(team, row.id)?;
     if view.is_restored(row.id)? || has_ended_before(view, team, written, loss)? {
         return Ok(());

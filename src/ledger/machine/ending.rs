@@ -20,8 +20,8 @@ pub(in crate::ledger) enum EndedBy {
     /// Any change from that one on.
     #[default]
     Any,
-    /// Only that change, if a step with a name between these made it. Their answers were lost, and
-    /// a process numbers its steps.
+    /// Only that change, and only if it was made by a step of the call's process whose answer was
+    /// lost: one with a name from the first of these to the last. A process numbers its steps.
     Steps(u64, u64),
     /// Only a sweep, from that change on: the call's process was away at this deadline, in
     /// microseconds of Unix time.

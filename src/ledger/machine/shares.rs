@@ -54,8 +54,8 @@ impl ScopeRecord {
         self.shares.iter().map(|(epoch, share)| (*epoch, share.number)).collect()
     }
 
-    /// Whether what it counted in an earlier epoch may include this change, made by a step with one
-    /// of these names.
+    /// Whether what it counted in an earlier epoch may include this change, if a step with one of
+    /// these names made it.
     pub(super) fn may_include(&self, change: Revision, names: RangeInclusive<u64>) -> bool {
         self.shares.get(&change.epoch).is_some_and(|share| {
             let is_same = share.name == 0 || names.contains(&share.name);

@@ -42,8 +42,8 @@ pub(in crate::ledger) struct Judged {
     pub(in crate::ledger) ended: Vec<ReservationId>,
     /// Scopes that held something for calls without a record.
     pub(in crate::ledger) scopes: BTreeMap<ScopeName, ScopeRecord>,
-    /// Calls that may have ended, and take the place of something that may be held for others.
-    pub(in crate::ledger) doubted: Vec<ReservationId>,
+    /// Calls that may have ended, placed in what may be held for others.
+    pub(in crate::ledger) placed: Vec<ReservationId>,
 }
 
 impl Judged {
@@ -86,7 +86,7 @@ pub(in crate::ledger) fn judge(
     let before = rest.clone();
     let displaced = judged.place_doubtful(scopes, (&unaccounted, &mut rest), doubtful);
     let (of_users, ended): (Vec<_>, Vec<_>) = others.into_iter().partition(|(_, record)| {
-        let is_held = rest.is_by("user", record);
+        let is_held = rest.fits_at("user", record);
         if is_held {
             rest.take(record);
         }
@@ -95,7 +95,7 @@ pub(in crate::ledger) fn judge(
     judged.ended.extend(ended.into_iter().map(|(id, _)| id));
     judged.ended.extend(without_dearer(&mut rest, &mut fitting));
     judged.hold_beside_dearer(scopes, &mut rest);
-    judged.place_by_team(scopes, (&before, &mut rest), displaced);
+    judged.place_in_team(scopes, (&before, &mut rest), displaced);
     for (id, record) in fitting.into_iter().chain(of_users) {
         let last = earlier.kept.last_key_value();
         let ending = record.ending.or(last.map(|(epoch, number)| Ending::from(*epoch, number + 1)));
@@ -146,7 +146,7 @@ pub(in crate::ledger) fn judge_late(
     let doubtful = doubtful.into_iter().cloned();
     let before = rest.clone();
     let displaced = judged.place_doubtful(scopes, (&unaccounted, &mut rest), doubtful);
-    judged.place_by_team(scopes, (&before, &mut rest), displaced);
+    judged.place_in_team(scopes, (&before, &mut rest), displaced);
     // Unchanged open calls are not repeated.
     let (as_before, changed): (BTreeMap<_, _>, _) =
         std::mem::take(&mut judged.open).into_iter().partition(|(_, call)| call.ending.is_some());
@@ -163,9 +163,9 @@ pub(in crate::ledger) fn judge_late(
     judged
 }
 
-/// Takes out unclaimed calls that cannot be what is held, because credits are left without a call:
-/// a dearer call is held instead, and one of these has ended. That is most likely the one admitted
-/// first, the last of them.
+/// Takes out unclaimed calls where credits are left without a call: a dearer call is held, and one
+/// of these has ended. That is most likely the one admitted first, the last of them. Returns those
+/// that have ended.
 fn without_dearer(
     rest: &mut Held,
     unclaimed: &mut Vec<(ReservationId, ReservationRecord)>,
@@ -192,7 +192,7 @@ impl Judged {
         for (id, record) in doubtful {
             if rest.fits(&record) {
                 rest.take(&record);
-                self.doubted.push(id);
+                self.placed.push(id);
                 self.open.insert(id, record);
             } else if unaccounted.fits(&record) {
                 self.hold_in_addition(scopes, id, record);
@@ -203,15 +203,15 @@ impl Judged {
         displaced
     }
 
-    /// Holds calls in addition that were placed in what is held for a dearer call: credits are left
-    /// without a call.
+    /// Holds calls in addition that were placed in what is held for a dearer call, as credits show
+    /// that are left without a call.
     fn hold_beside_dearer(&mut self, scopes: &[(ScopeName, ScopeRecord)], rest: &mut Held) {
         for (day, _) in rest.without_a_call() {
             let is_of_day = |id: &ReservationId| {
                 self.open.get(id).is_some_and(|record| record.windows.day == day)
             };
-            let Some(place) = self.doubted.iter().position(is_of_day) else { continue };
-            let id = self.doubted.remove(place);
+            let Some(place) = self.placed.iter().position(is_of_day) else { continue };
+            let id = self.placed.remove(place);
             if let Some(record) = self.open.remove(&id) {
                 rest.give_back(&record);
                 self.hold_in_addition(scopes, id, record);
@@ -219,6 +219,7 @@ impl Judged {
         }
     }
 
+    /// Holds a call beside everything that is held already.
     fn hold_in_addition(
         &mut self,
         scopes: &[(ScopeName, ScopeRecord)],
@@ -233,21 +234,21 @@ impl Judged {
     }
 
     /// Places calls that may have ended in what only the team holds without an owner: another call
-    /// of the same user or key has ended twice, and freed what this one holds there. The others
-    /// have ended, unless it was given to another call in doubt: nobody knows which of them holds
-    /// it, so both do.
-    fn place_by_team(
+    /// of the same user or key has ended twice, and freed what this one holds there. A call whose
+    /// place another doubtful one has taken is held in addition, because nobody knows which of them
+    /// has ended. The others have ended.
+    fn place_in_team(
         &mut self,
         scopes: &[(ScopeName, ScopeRecord)],
         (before, rest): (&Held, &mut Held),
         displaced: Vec<(ReservationId, ReservationRecord)>,
     ) {
         for (id, record) in displaced {
-            if rest.is_by("team", &record) {
+            if rest.fits_at("team", &record) {
                 rest.take(&record);
-                self.doubted.push(id);
+                self.placed.push(id);
                 self.open.insert(id, record);
-            } else if before.is_by("team", &record) {
+            } else if before.fits_at("team", &record) {
                 self.hold_in_addition(scopes, id, record);
             } else {
                 self.ended.push(id);
@@ -283,7 +284,7 @@ impl Judged {
             };
             let record = self.scopes.entry(name.clone()).or_insert_with(|| record.clone());
             let windows = Windows::of_day(day.clone());
-            // Credits are held for no call where another one has ended twice.
+            // Where a call has ended twice, credits may be left without a request.
             for price in prices(requests.max(1), credits) {
                 record.settle(&windows, &End { price, charged: price, counted: true });
             }

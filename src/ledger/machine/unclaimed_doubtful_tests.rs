@@ -16,6 +16,20 @@ fn ending(user: &str, price: u64) -> (ReservationId, ReservationRecord) {
     (id, ReservationRecord { ending: Some(Ending::from(EPOCH - 1, 10)), ..record })
 }
 
+/// Judges these calls when the team opens, or when something was restored late.
+fn judged_at(
+    is_late: bool,
+    scopes: &[(ScopeName, ScopeRecord)],
+    calls: &[&(ReservationId, ReservationRecord)],
+) -> Judged {
+    let calls: Vec<_> = calls.iter().copied().cloned().collect();
+    if is_late {
+        late(scopes, &calls, 5)
+    } else {
+        judge(scopes, calls, (EPOCH, earlier(&Kept::new())), (8, 9))
+    }
+}
+
 #[test]
 fn a_doubtful_call_stays_held_if_scopes_predate_its_end() {
     let mine = ending("ana", 5);
@@ -27,13 +41,8 @@ fn a_doubtful_call_stays_held_if_scopes_predate_its_end() {
 #[test]
 fn a_doubtful_call_has_ended_if_later_holds_are_claimed() {
     let (mine, other) = (ending("ana", 5), call("ana", 5, EPOCH));
-    for late in [false, true] {
-        let (scopes, calls) = (seen_at(10, &[&other.1]), vec![mine.clone(), other.clone()]);
-        let judged = if late {
-            self::late(&scopes, &calls, 5)
-        } else {
-            judge(&scopes, calls, (EPOCH, earlier(&Kept::new())), (8, 9))
-        };
+    for is_late in [false, true] {
+        let judged = judged_at(is_late, &seen_at(10, &[&other.1]), &[&mine, &other]);
         assert_eq!((&judged.ended, judged.open.contains_key(&mine.0)), (&vec![mine.0], false));
         assert!(judged.scopes.is_empty());
     }
@@ -117,13 +126,13 @@ fn a_doubtful_call_displaces_no_known_call() {
     let scopes = seen_at(10, &[&other.1]);
     let judged =
         judge(&scopes, vec![mine.clone(), other.clone()], (EPOCH, earlier(&Kept::new())), (8, 9));
-    assert_eq!((judged.open.len(), judged.ended.len(), judged.doubted.len()), (2, 0, 0));
+    assert_eq!((judged.open.len(), judged.ended.len(), judged.placed.len()), (2, 0, 0));
     assert_eq!(judged.open[&mine.0].ending, None, "it is held now");
     assert_eq!(held_in_all(&scopes, &judged), [0, 2, 0, 10], "both are");
     assert!(left(&scopes, &judged).iter().all(|[_, open, _, held]| (*open, *held) == (0, 0)));
 }
 
-/// The result is marked as doubted.
+/// The result says so.
 #[test]
 fn a_doubtful_call_stays_open_for_an_unowned_hold() {
     let (mine, other) = (ending("ana", 5), call("ana", 5, 0));
@@ -134,10 +143,10 @@ fn a_doubtful_call_stays_open_for_an_unowned_hold() {
         (Some(&mine.1), 2),
         "a call stands for the other"
     );
-    assert!(!judged.doubted.is_empty() && judged.scopes.is_empty());
+    assert!(!judged.placed.is_empty() && judged.scopes.is_empty());
     let judged = late(&scopes, std::slice::from_ref(&mine), 5);
     assert_eq!(
-        (judged.open.len(), judged.doubted),
+        (judged.open.len(), judged.placed),
         (1, vec![mine.0]),
         "likewise, and it is open as before"
     );
@@ -168,7 +177,7 @@ fn a_doubtful_call_is_held_beside_a_dearer_hold() {
     let scopes = seen_at(10, &[&dear.1]);
     let judged = judge(&scopes, vec![mine.clone()], (EPOCH, earlier(&Kept::new())), (8, 9));
     assert_eq!((judged.open.len(), judged.open[&mine.0].ending), (2, None));
-    assert!(judged.doubted.is_empty());
+    assert!(judged.placed.is_empty());
     assert_eq!(held_in_all(&scopes, &judged), [0, 2, 0, 5]);
 }
 
@@ -180,18 +189,13 @@ fn a_doubtful_call_that_only_its_team_holds_stays_open() {
     let user = scopes.iter_mut().find(|(name, _)| name.level == "user").unwrap();
     user.1.settle(&windows(), &End { price: 3, charged: 0, counted: false });
     for is_late in [false, true] {
-        let calls = vec![mine.clone(), other.clone()];
-        let judged = if is_late {
-            late(&scopes, &calls, 5)
-        } else {
-            judge(&scopes, calls, (EPOCH, earlier(&Kept::new())), (8, 9))
-        };
-        assert_eq!((judged.doubted, judged.ended), (vec![mine.0], vec![]));
+        let judged = judged_at(is_late, &scopes, &[&mine, &other]);
+        assert_eq!((judged.placed, judged.ended), (vec![mine.0], vec![]));
     }
     let team = scopes.iter_mut().find(|(name, _)| name.level == "team").unwrap();
     team.1.settle(&windows(), &End { price: 3, charged: 0, counted: false });
     let judged = late(&scopes, &[mine.clone(), other], 5);
-    assert_eq!((judged.doubted, judged.ended), (vec![], vec![mine.0]));
+    assert_eq!((judged.placed, judged.ended), (vec![], vec![mine.0]));
 }
 
 /// One of them has ended, and nobody knows which.
@@ -206,14 +210,9 @@ fn two_doubtful_calls_in_one_place_are_both_held() {
             });
         }
         for is_late in [false, true] {
-            let calls = vec![one.clone(), two.clone()];
-            let judged = if is_late {
-                late(&scopes, &calls, 5)
-            } else {
-                judge(&scopes, calls, (EPOCH, earlier(&Kept::new())), (8, 9))
-            };
+            let judged = judged_at(is_late, &scopes, &[&one, &two]);
             let ended = if is_held { vec![] } else { vec![one.0, two.0] };
-            assert_eq!((judged.ended.clone(), judged.doubted.len()), (ended, usize::from(is_held)));
+            assert_eq!((judged.ended.clone(), judged.placed.len()), (ended, usize::from(is_held)));
             if is_held {
                 assert_eq!(held_in_all(&scopes, &judged), [0, 2, 0, 9]);
                 assert_eq!(judged.open[&two.0].ending, None);

@@ -31,7 +31,7 @@ impl Elements<'_> {
     /// Adds a string.
     pub(super) fn text(&mut self, text: &str) {
         let bytes = self.next();
-        // Looks at every byte, since that is fast without an early end.
+        // No early end, so that the compiler can look at many bytes at once.
         let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
         if text.bytes().fold(false, |any, byte| any | is_special(byte)) {
             // Cannot fail: it goes to memory.
@@ -56,7 +56,7 @@ impl Elements<'_> {
         array(self.next(), elements);
     }
 
-    /// Adds what is written as JSON elsewhere.
+    /// Where the next element is to be written, as JSON.
     pub(super) fn next(&mut self) -> &mut Vec<u8> {
         if !std::mem::replace(&mut self.is_first, false) {
             self.bytes.push(b',');

@@ -125,7 +125,8 @@ for _ = 1, overdue do
 end
 if turn then
   local whose, ends = match(turn, '^(%S+) (%d+)$')
-  -- One that ends later than one that begins now was set before the clock was set back.
+  -- A turn that begins now ends after TURN: one that ends later began before the clock was set
+  -- back.
   if whose == who or now >= tonumber(ends) or now + TURN < tonumber(ends) then
     turn = false
     if verdict == '1' and writes > 0 then

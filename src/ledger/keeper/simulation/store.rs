@@ -104,7 +104,8 @@ impl Store {
     /// Lets another process go first if it has asked for it, and notes a new request.
     fn turn(&mut self, step: &Step, asks: u64, at: i64, verdict: Verdict) -> Verdict {
         let (writes, turn) = (verdict == Verdict::Done && step.is_made(), self.state.turn);
-        // One that ends later than one that begins now was set before the clock was set back.
+        // A turn that begins now ends after TURN_LASTS. One that ends later began before the clock
+        // was set back.
         let lasts = |ends| at < ends && ends <= at + TURN_LASTS;
         let is_others = turn.is_some_and(|(whose, ends)| whose != asks && lasts(ends));
         if writes {
