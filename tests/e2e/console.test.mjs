@@ -59,6 +59,33 @@ describe("the console", () => {
       assert.equal(await page.getByLabel("Operator's token").inputValue(), "");
     }));
 
+  test("the spend of a month's first day names each day once", () =>
+    visiting(null, async (visit, page) => {
+      await page.addInitScript(() => {
+        globalThis.drawn = [];
+        const draw = CanvasRenderingContext2D.prototype.fillText;
+        CanvasRenderingContext2D.prototype.fillText = function drawn(text, x, ...rest) {
+          globalThis.drawn.push({ text, x });
+          return draw.call(this, text, x, ...rest);
+        };
+      });
+      await page.route(/admin\/v1\/usage/, async (route) => {
+        const answer = await route.fetch();
+        const report = await answer.json();
+        const first = (row) => row.day && { day: `${row.day.slice(0, 8)}01` };
+        const rows = report.rows.map((row) => ({ ...row, ...first(row) }));
+        await route.fulfill({ response: answer, json: { ...report, rows } });
+      });
+      await page.reload();
+      await visit.signedIn(WATCH);
+      await visit.sees(visit.card("Spend this month").getByRole("img"));
+      const drawn = await page.evaluate(() => globalThis.drawn);
+      const isDay = ([, text]) => /^\d+ [A-Z]/.test(text);
+      const days = new Map(drawn.map(({ text, x }) => [x, text]).filter(isDay));
+      const numbers = [...days.values()].map((day) => Number.parseInt(day, 10));
+      assert.deepEqual(numbers, [1, 2]);
+    }));
+
   test("a token in the fragment is gone at once", () =>
     visiting(null, async (visit, page) => {
       visit.credentials.push(WATCH);

@@ -11,6 +11,8 @@ import { Refusals } from "./refusals.js";
 import { by, column, running, total } from "./spend.js";
 
 const SHOWN = 5;
+/** Steps of whole days: on the first days of a month there is room for less. */
+const WHOLE_DAYS = [1, 2, 5, 10].map((days) => days * 86_400);
 
 const Tile = ({ name, value, children }) => html`
   <div class="card tile"><dt>${name}</dt><dd><span class="big numbers">${value}</span>
@@ -56,6 +58,7 @@ function Month({ known }) {
         <${Chart} rows=${rows} range=${range}
           series=${[{ colour: "accent", fill: "accent-wash", width: 2.5 }]}
           xValues=${(_, all) => all.map((at) => shortDay(at * 1000, "UTC"))}
+          xSteps=${WHOLE_DAYS} zone="UTC"
           yValues=${(_, all) => all.map((value) => value.toLocaleString("en-GB"))}
           summary=${`Spend of all teams this month: ${credits(line.spent)} credits up to now`} />`;
     }}<//>

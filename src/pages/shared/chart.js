@@ -11,21 +11,22 @@ function colours() {
   return (name) => style.getPropertyValue(`--${name}`).trim();
 }
 
-function axes(colour, { xValues, yValues }) {
+function axes(colour, { xValues, yValues, xSteps }) {
   const font = `12px ${getComputedStyle(document.body).fontFamily}`;
   const look = { stroke: colour("soft"), font, ticks: { show: false } };
   return [
-    { ...look, grid: { show: false }, space: 72, values: xValues, size: 28 },
+    { ...look, grid: { show: false }, space: 72, values: xValues, incrs: xSteps, size: 28 },
     { ...look, grid: { stroke: colour("line"), width: 1 }, space: 44, values: yValues, size: 44 },
   ];
 }
 
 /**
  * A chart: `rows` are columns as uPlot takes them, the first of them the moments in seconds;
- * `series` says how each other column is drawn: `{ colour, dash, fill, width }`. `summary` is for
- * readers who do not see the chart.
+ * `series` says how each other column is drawn: `{ colour, dash, fill, width }`. `xSteps` are the
+ * seconds that may lie between two moments named below, if not any; a day begins there by the
+ * reader's clock, or in `zone`. `summary` is for readers who do not see the chart.
  */
-export function Chart({ rows, series, summary, xValues, yValues, range }) {
+export function Chart({ rows, series, summary, xValues, yValues, xSteps, zone, range }) {
   const place = useRef();
   const text = JSON.stringify(rows);
   useEffect(() => {
@@ -48,7 +49,8 @@ export function Chart({ rows, series, summary, xValues, yValues, range }) {
       const options = {
         ...size,
         scales,
-        axes: axes(colour, { xValues, yValues }),
+        axes: axes(colour, { xValues, yValues, xSteps }),
+        tzDate: zone && ((at) => uPlot.tzDate(new Date(at * 1000), zone)),
         series: [{}, ...drawn],
       };
       return new uPlot(
