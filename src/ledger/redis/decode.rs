@@ -13,6 +13,12 @@ use crate::ledger::{Outage, ReservationId, Sums};
 use crate::store::Value;
 use crate::store::answer::{read, unreadable};
 
+/// The replication id of the server that answered, if a step was meant for another one.
+pub(super) fn other_server(value: &Value) -> Option<&str> {
+    let Value::BulkString(answer) = value else { return None };
+    std::str::from_utf8(answer.strip_prefix(b"4 ")?).ok()
+}
+
 /// Decodes the answer to a step.
 pub(super) fn reply(step: &Step, value: Value) -> Result<Reply, Outage> {
     let (reply, found) = if let Value::Array(answers) = value {

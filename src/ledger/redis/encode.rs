@@ -23,6 +23,9 @@ pub(super) fn expected(step: &Step) -> Vec<u8> {
 
 /// Sender of a step.
 pub(super) struct Sender<'a> {
+    /// How the replication id of the server begins that a step is meant for, if the connection may
+    /// lead to another one.
+    pub(super) server: Option<String>,
     /// Name of the process among those that take turns.
     pub(super) process: &'a str,
     /// Time in place of the server's, in microseconds.
@@ -37,6 +40,7 @@ pub(super) fn arguments(
     retention: &Retention,
 ) -> Arguments {
     let mut arguments = Arguments::with_room();
+    arguments.list(|list| sender.server.iter().for_each(|server| list.argument(server)));
     arguments.list(|list| {
         if step.wants_turn {
             list.argument(sender.process);
@@ -185,7 +189,8 @@ mod tests {
         };
         let retention = Retention { rows: Duration::ZERO, rows_max: 0, usage: Duration::ZERO };
         let keys = Keys::of(&TeamId::parse("design").unwrap());
-        let arguments = arguments(&step, &Sender { process: "", now: None }, &keys, &retention);
+        let arguments =
+            arguments(&step, &Sender { server: None, process: "", now: None }, &keys, &retention);
         let head = arguments.head(0, 0, 2);
         let place = u32::from_be_bytes(head[16..20].try_into().unwrap());
         assert_eq!(head[20..22], 1_u16.to_be_bytes());

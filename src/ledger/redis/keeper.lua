@@ -7,7 +7,8 @@
 -- the place of the new calls among ARGV and their number, the length of each list, and for each
 -- command how it begins and the number of its other words.
 --
--- The lists: process that asks for the next turn, or none. Time in place of the server's, or none.
+-- The lists: in a cluster, how the replication id of the server begins that the decision is meant
+-- for. Process that asks for the next turn, or none. Time in place of the server's, or none.
 -- Fields of further calls that must not be open. Marks: a call's field, its phase and its new
 -- phase. Commands to run at any revision, if the time is valid. Calls that must be overdue: field,
 -- phase, key of deadlines, name there, deadline. Commands that write; the new calls, which must not
@@ -22,14 +23,15 @@
 -- The answer is a text: 1 written; 0 not written; 2 not written, since the time is not valid; 3 not
 -- written, since it is another's turn. Then the time in seconds and microseconds, the number of
 -- marks so far, and for each mark 1 done, 0 no such call, 2 another phase. After 0 follow the
--- current revision and the answers of the reading commands.
+-- current revision and the answers of the reading commands. Or 4, not written, since it is meant
+-- for another server; then only the replication id of this one.
 
 local call, argv, byte, match = redis.call, ARGV, string.byte, string.match
 local state, expected, head = KEYS[1], argv[1], argv[2]
 local TURN = 3000
 
-local from, before, new, news, askers, times, unopened, marks, always, overdue, writes, reads,
-  place = struct.unpack('>ddI4HHHHHHHHH', head)
+local from, before, new, news, servers, askers, times, unopened, marks, always, overdue, writes,
+  reads, place = struct.unpack('>ddI4HHHHHHHHHH', head)
 local at = 2
 
 -- The next words, and moves on.
@@ -63,6 +65,13 @@ local function run(runs)
   return call('LPUSH', team .. 'rows', unpack(argv, first, at))
 end
 
+if servers > 0 then
+  local meant_for = words(1)
+  local is = match(call('INFO', 'replication'), 'master_replid:(%x+)')
+  if string.sub(is, 1, #meant_for) ~= meant_for then
+    return '4 ' .. is
+  end
+end
 local who = askers > 0 and words(1)
 local now, seconds, micros
 if times > 0 then

@@ -7,6 +7,7 @@ use super::access::{RedisKeeper, TEXT};
 use super::encode::Sender;
 use super::keys::Keys;
 use super::message::Arguments;
+use super::replication_ids::ReplicationIds;
 use super::{decode, encode, trust, upgrade};
 use crate::ledger::keeper::{Expected, Keeper, KeeperTime, LeftMark, Reply, Step, TrustState};
 use crate::store::{self, Cmd, Link, Outage, RedisError, Replicas, Value, run_script};
@@ -63,12 +64,17 @@ impl RedisKeeper {
         if step.replication_id != replication && step.replication_id > 0 && replication > 0 {
             return Ok(None);
         }
-        let sender = Sender { process: &self.process, now: self.client.fixed_now() };
+        let server = ReplicationIds::to_compare(link, replication);
+        let sender = Sender { server, process: &self.process, now: self.client.fixed_now() };
         let arguments = encode::arguments(step, &sender, keys, &self.settings.retention);
         let call = |command: &str, script: &str| self.call(command, script, keys, step, &arguments);
-        run_script(link, (&self.script, TEXT), call, self.replicas(step, keys).as_ref())
-            .await
-            .map(Some)
+        let replicas = self.replicas(step, keys);
+        let answered = run_script(link, (&self.script, TEXT), call, replicas.as_ref()).await?;
+        if let Some(other) = decode::other_server(&answered.0) {
+            self.replication_ids.learn(team, other);
+            return Ok(None);
+        }
+        Ok(Some(answered))
     }
 
     async fn step_once(&self, team: &TeamId, step: &Step) -> Result<Reply, Outage> {
@@ -78,8 +84,7 @@ impl RedisKeeper {
             .go_on(Some(team), &keys.state, |mut link| async move {
                 self.apply(&mut link, (team, keys), step).await
             })
-            .await
-            .inspect_err(|_| self.replication_ids.doubt(team))?;
+            .await?;
         let Some((value, have)) = applied else {
             return Ok(Reply::of_another_primary(self.client.store_micros()));
         };

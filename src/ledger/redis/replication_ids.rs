@@ -1,20 +1,17 @@
 //! Identifies the server that has a team's records, by a number made from its replication id, which
 //! changes with each restart and each promotion. A single server is asked once per connection. In a
-//! cluster, teams are on different servers that change behind one connection: there each team's is
-//! asked for, again after every failure and at the latest after a second.
+//! cluster, teams are on different servers that change behind one connection: there each step says
+//! which server it is meant for, and another one does not write it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use crate::store::{ErrorKind, FromRedisValue, Link, RedisError, cmd};
 use crate::team::TeamId;
 
 /// Beginning of the line with a primary's replication id.
 const REPLICATION_ID: &str = "master_replid:";
-/// How long the answer for a team in a cluster is valid.
-const BELIEVED_FOR: Duration = Duration::from_secs(1);
 /// Hexadecimal digits of a replication id that make the number: as many as JSON numbers hold
 /// exactly.
 const DIGITS: usize = 12;
@@ -23,13 +20,13 @@ const DIGITS: usize = 12;
 #[derive(Default)]
 pub(super) struct ReplicationIds {
     of_server: AtomicU64,
-    of_teams: Mutex<HashMap<TeamId, (Instant, u64)>>,
+    of_teams: Mutex<HashMap<TeamId, u64>>,
 }
 
 impl ReplicationIds {
     /// The last answer for a team's server; 0: none.
     pub(super) fn last(&self, team: &TeamId) -> u64 {
-        let of_team = self.of_teams().get(team).map(|(_, replication)| *replication);
+        let of_team = self.of_teams().get(team).copied();
         of_team.unwrap_or_else(|| self.of_server.load(Ordering::Relaxed))
     }
 
@@ -51,23 +48,27 @@ impl ReplicationIds {
             self.of_server.store(replication, Ordering::Relaxed);
             return Ok(replication);
         }
-        let cached = self.of_teams().get(team).copied();
-        if let Some((_, replication)) = cached.filter(|(at, _)| at.elapsed() < BELIEVED_FOR) {
+        let known = self.of_teams().get(team).copied();
+        if let Some(replication) = known {
             return Ok(replication);
         }
-        let replication = number(&replication_id(link, key).await?);
-        self.of_teams().insert(team.clone(), (Instant::now(), replication));
-        Ok(replication)
+        Ok(self.learn(team, &replication_id(link, key).await?))
     }
 
-    /// Drops the answer for a team's server, so that it is asked again.
-    pub(super) fn doubt(&self, team: &TeamId) {
-        if let Some((at, _)) = self.of_teams().get_mut(team) {
-            *at = at.checked_sub(BELIEVED_FOR).unwrap_or(*at);
-        }
+    /// Notes the replication id of a team's server. Returns its number.
+    pub(super) fn learn(&self, team: &TeamId, replication_id: &str) -> u64 {
+        let number = number(replication_id);
+        self.of_teams().insert(team.clone(), number);
+        number
     }
 
-    fn of_teams(&self) -> MutexGuard<'_, HashMap<TeamId, (Instant, u64)>> {
+    /// How the replication id with this number begins, if the connection may lead to servers with
+    /// others.
+    pub(super) fn to_compare(link: &Link, number: u64) -> Option<String> {
+        (!link.is_to_one_server() && number > 0).then(|| format!("{number:0DIGITS$x}"))
+    }
+
+    fn of_teams(&self) -> MutexGuard<'_, HashMap<TeamId, u64>> {
         self.of_teams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

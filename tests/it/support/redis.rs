@@ -1,6 +1,8 @@
 //! Real redis-servers for tests: one, a cluster of three, or a primary with a replica and
 //! Sentinels. Gone when dropped.
 
+mod cluster;
+
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,6 +12,8 @@ use std::time::{Duration, Instant};
 use moongate::store::Topology;
 use redis::{FromRedisValue, RedisResult};
 use tempfile::TempDir;
+
+pub(crate) use self::cluster::RedisCluster;
 
 /// How long a server may take to do what a test waits for.
 pub const PATIENCE: Duration = Duration::from_secs(180);
@@ -69,14 +73,18 @@ impl RedisServer {
     pub(crate) async fn replica_of(primary: &Self) -> Self {
         let replica =
             Self::start_with(&["--replicaof", &format!("127.0.0.1 {}", primary.port)]).await;
-        wait_until("the replica is in step", || async {
-            let info: String = replica.ask(&["INFO", "replication"]).await.unwrap_or_default();
-            info.contains("master_link_status:up")
-        })
-        .await;
+        replica.is_in_step().await;
         // A primary takes another replication id with its first replica.
         primary.has_been_known_for_long().await;
         replica
+    }
+
+    async fn is_in_step(&self) {
+        wait_until("the replica is in step", || async {
+            let info: String = self.ask(&["INFO", "replication"]).await.unwrap_or_default();
+            info.contains("master_link_status:up")
+        })
+        .await;
     }
 
     /// Starts a Sentinel that watches it alone, and that asks its clients for a password.
@@ -202,98 +210,6 @@ fn launch(port: u16, options: &[String], dir: &Path, ready: &str) -> Option<Chil
 impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
-    }
-}
-
-/// A cluster of three primaries that share all slots.
-pub(crate) struct RedisCluster {
-    nodes: Vec<RedisServer>,
-}
-
-impl RedisCluster {
-    /// Starts one and waits until every node knows that it is whole.
-    pub(crate) async fn start() -> Self {
-        let mut nodes = Vec::new();
-        for _ in 0..3 {
-            let bus = free_port().to_string();
-            let options = [
-                "--cluster-enabled",
-                "yes",
-                "--cluster-node-timeout",
-                "1500",
-                "--cluster-port",
-                &bus,
-            ];
-            nodes.push(RedisServer::start_with(&options).await);
-        }
-        let addresses = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port()));
-        let made = Command::new("redis-cli")
-            .args(["--cluster", "create"])
-            .args(addresses)
-            .args(["--cluster-replicas", "0", "--cluster-yes"])
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
-        let cluster = Self { nodes };
-        cluster.is_whole().await;
-        cluster.has_been_known_for_long().await;
-        cluster
-    }
-
-    /// Does the same for a cluster: the node that keeps the replication ids gets those of all
-    /// nodes.
-    async fn has_been_known_for_long(&self) {
-        for node in &self.nodes {
-            let replication_id = node.replication_id().await;
-            for keeps in &self.nodes {
-                let _: RedisResult<redis::Value> =
-                    keeps.ask(&["HSET", "mg1:{mg1:teams}:reigns", &replication_id, "1"]).await;
-                let _: RedisResult<redis::Value> = keeps.ask(&["SADD", "mg1:teams", "*"]).await;
-            }
-        }
-    }
-
-    /// Ends all nodes at once and starts them again, with what they had saved.
-    pub(crate) async fn restart(&mut self) {
-        for node in &mut self.nodes {
-            node.restart();
-        }
-        self.is_whole().await;
-        self.has_been_known_for_long().await;
-    }
-
-    async fn is_whole(&self) {
-        for node in &self.nodes {
-            wait_until("the cluster is whole", || async {
-                let info: String = node.ask(&["CLUSTER", "INFO"]).await.unwrap_or_default();
-                info.contains("cluster_state:ok")
-            })
-            .await;
-        }
-    }
-
-    /// Makes every node announce another port, each its own, and waits until all know.
-    pub(crate) async fn announce(&self, ports: &[u16]) {
-        for (node, port) in self.nodes.iter().zip(ports) {
-            node.run(&["CONFIG", "SET", "cluster-announce-port", &port.to_string()]).await;
-        }
-        for node in &self.nodes {
-            wait_until("every node knows where the others are", || async {
-                let known: String = node.ask(&["CLUSTER", "NODES"]).await.unwrap_or_default();
-                ports.iter().all(|port| known.contains(&format!(":{port}@")))
-            })
-            .await;
-        }
-    }
-
-    /// The nodes.
-    pub(crate) fn nodes(&self) -> &[RedisServer] {
-        &self.nodes
-    }
-
-    /// The URLs of all nodes.
-    pub(crate) fn urls(&self) -> Vec<String> {
-        self.nodes.iter().map(RedisServer::url).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod abandoned;
 mod clocks;
+mod cluster_forks;
 mod contention;
 mod edge;
 mod evicted;
@@ -16,6 +17,7 @@ mod lost;
 mod noticed;
 mod observers;
 mod parts;
+mod reading;
 mod replicas;
 mod retention;
 mod topologies;
