@@ -13,7 +13,7 @@ use super::queue::{Batch, Team};
 use super::restore;
 use super::step::{Expected, Found, LeftMark, Marked, Reply, Step, Verdict};
 use super::wanted::Wanted;
-use super::work::Work;
+use super::work::{Work, under_way};
 use super::{Keeper, KeeperTime, TrustState, loss, takeover};
 use crate::ledger::machine::Revision;
 use crate::ledger::{Outage, ReservationId};
@@ -131,7 +131,9 @@ impl Attempt {
     ) -> Result<Option<Carried>, Outage> {
         self.fresh = false;
         if reply.verdict != Verdict::OtherPrimary && step.is_timely(reply.at) {
-            team.cache().put_off(&step.renewed, (step.deadline, reply.at));
+            // An earlier renewal that was sent twice may come after this one.
+            let least = step.deadline.saturating_sub(under_way(context.rules));
+            team.cache().put_off(&step.renewed, (least, reply.at));
         }
         // The step was sent twice because the first answer was lost: no other step makes that
         // revision.

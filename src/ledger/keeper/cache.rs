@@ -289,8 +289,8 @@ impl TeamCache {
         self.bound();
     }
 
-    /// Notes that the deadlines of calls were put off at a moment of the keeper's time. Others may
-    /// have swept a call whose deadline had passed by then.
+    /// Notes that the deadlines of calls were put off to this one or a later one, at a moment of
+    /// the keeper's time. Others may have swept a call whose deadline had passed by then.
     pub(super) fn put_off(&mut self, renewed: &[ReservationId], (deadline, at): (i64, i64)) {
         for id in renewed {
             if let Some((_, Some(record))) = self.calls.0.get_mut(id) {

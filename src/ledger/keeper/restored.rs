@@ -145,12 +145,12 @@ fn has_ended_before(
 /// learn of it, claimed the call after the loss and sent it. A call that was turned back may have
 /// been claimed as sent, and is not sent again.
 fn was_sent_since(record: &ReservationRecord, Written { at, row, .. }: &Written) -> bool {
-    let is_none = match row.outcome {
-        Outcome::Released => true,
-        Outcome::Refused => record.is_marked_since(),
-        Outcome::Charged | Outcome::Unknown => false,
+    let since = match row.outcome {
+        Outcome::Released => record.claimed,
+        Outcome::Refused => record.marked_as_sent_in(),
+        Outcome::Charged | Outcome::Unknown => return false,
     };
-    is_none && record.dispatched && at.iter().all(|at| record.claimed > at.epoch)
+    record.dispatched && at.iter().all(|at| since > at.epoch)
 }
 
 /// Opens a call again that the restored scopes count as ended.

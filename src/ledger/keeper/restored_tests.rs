@@ -39,6 +39,7 @@ fn sent() -> ReservationRecord {
         unread: false,
         marks: 1,
         claimed: EPOCH,
+        sent_in: 0,
         ending: None,
         price: 4,
         windows: windows(),
@@ -123,6 +124,17 @@ fn a_late_sweep_does_not_release_a_call_sent_since() {
     }
 }
 
+/// It was swept as turned back. After a loss it was claimed and sent, and claimed again after the
+/// next one.
+#[test]
+fn a_late_sweep_does_not_release_a_call_claimed_twice() {
+    let id = ReservationId::new();
+    let since = |sent_in| ReservationRecord { sent_in, ..sent().claimed_in(EPOCH) };
+    let swept = ended(id, Outcome::Refused, 0);
+    assert!(restored(&since(BEFORE + 1), &swept).ended.is_empty());
+    assert_eq!(restored(&since(BEFORE), &swept).ended, [id], "it was swept later");
+}
+
 #[test]
 fn a_stale_mark_does_not_apply_after_a_claim() {
     let (id, waits) =
@@ -150,7 +162,7 @@ fn an_end_in_the_lost_history_ends_the_open_call() {
     let swept = ended(id, Outcome::Released, 0);
     // The call was turned back, the answer to its gateway was lost, and then the call was swept: it
     // is not sent again.
-    let as_sent = sent().claimed_in(EPOCH);
+    let as_sent = ReservationRecord { claimed: 0, ..sent() }.claimed_in(EPOCH);
     for (record, written) in [
         (&sent(), &ended(id, Outcome::Unknown, 4)),
         (&sent(), &ended(id, Outcome::Unknown, 0)),

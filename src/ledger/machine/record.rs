@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bucket::Bucket;
 use super::ending::Ending;
-use super::windows::{Counts, End, WindowCounts, Windows, by_name, window};
+use super::windows::{Counts, End, WindowCounts, Windows, by_name, month_of, window};
 use crate::ledger::{CallSummary, Phase, Scope};
 use crate::team::limit::{Period, Unit};
 
@@ -163,22 +163,30 @@ impl ScopeRecord {
         self.total.reserve(price);
     }
 
-    /// Reserves what is missing for these calls: their windows and prices. Returns whether anything
-    /// was.
+    /// Reserves what is missing for these calls: their windows and prices. Months and all time then
+    /// hold what days do; they may not where a call of another day has ended twice. Returns whether
+    /// anything has changed.
     pub(super) fn hold_at_least<'a>(
         &mut self,
         calls: impl Iterator<Item = (&'a Windows, u64)>,
     ) -> bool {
-        let mut due = Self::default();
+        let (before, mut due, mut held) = (self.clone(), Self::default(), Self::default());
         calls.for_each(|(windows, price)| due.reserve(windows, price));
-        let mut is_short = self.total.hold_at_least(due.total);
         for (day, counts) in due.days {
-            is_short |= window(&mut self.days, &day).hold_at_least(counts);
+            window(&mut self.days, &day).hold_at_least(counts);
         }
-        for (month, counts) in due.months {
-            is_short |= window(&mut self.months, &month).hold_at_least(counts);
+        for (day, counts) in &self.days {
+            held.total.hold_also(*counts);
+            window(&mut held.months, month_of(day)).hold_also(*counts);
         }
-        is_short
+        self.total.hold_as(held.total);
+        for (month, counts) in &mut self.months {
+            counts.hold_as(held.months.remove(month).unwrap_or_default());
+        }
+        for (month, counts) in held.months {
+            window(&mut self.months, &month).hold_as(counts);
+        }
+        *self != before
     }
 
     /// Ends a call in the windows that admitted it. A window that is not kept any more stays gone.
@@ -235,12 +243,13 @@ impl ReservationRecord {
     /// The same call, claimed in an epoch by the process that makes it. A mark sent earlier that
     /// arrives late is told from later marks.
     pub(in crate::ledger) fn claimed_in(self, epoch: u64) -> Self {
-        Self { claimed: epoch, marks: (self.marks | MARKS_MAX).wrapping_add(1), ..self }
+        let (sent_in, marks) = (self.marked_as_sent_in(), (self.marks | MARKS_MAX).wrapping_add(1));
+        Self { claimed: epoch, marks, sent_in, ..self }
     }
 
-    /// Whether it was marked after it was claimed.
-    pub(in crate::ledger) const fn is_marked_since(&self) -> bool {
-        self.marks & MARKS_MAX > 0
+    /// The last epoch in which a sent call was marked after it was claimed there; 0: none.
+    pub(in crate::ledger) const fn marked_as_sent_in(&self) -> u64 {
+        if self.dispatched && self.marks & MARKS_MAX > 0 { self.claimed } else { self.sent_in }
     }
 
     /// The same call in another phase.
@@ -278,6 +287,9 @@ pub(in crate::ledger) struct ReservationRecord {
     /// the epoch of its admission.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(in crate::ledger) claimed: u64,
+    /// The last epoch in which it was marked as sent after an earlier claim; 0: none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(in crate::ledger) sent_in: u64,
     /// The first change in which it may have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::ledger) ending: Option<Ending>,

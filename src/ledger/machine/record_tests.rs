@@ -13,6 +13,7 @@ fn call() -> ReservationRecord {
         unread: false,
         marks: 0,
         claimed: 0,
+        sent_in: 0,
         ending: None,
         price: 5,
         windows: on("2026-11-29"),
@@ -69,14 +70,17 @@ fn a_mark_is_counted_and_carries_the_calls_phase() {
 }
 
 #[test]
-fn a_call_knows_whether_it_was_marked_since_its_claim() {
+fn a_call_knows_where_it_was_last_marked_as_sent() {
     let claimed = call().claimed_in(7);
-    assert_eq!((claimed.claimed, claimed.marks, claimed.is_marked_since()), (7, 64, false));
+    assert_eq!((claimed.claimed, claimed.marks, claimed.marked_as_sent_in()), (7, 64, 0));
     let sent = claimed.marked(Phase::Dispatched);
-    assert_eq!((sent.marks, sent.is_marked_since()), (65, true));
-    let again = sent.claimed_in(8);
+    assert_eq!((sent.marks, sent.marked_as_sent_in()), (65, 7));
+    let again = sent.clone().claimed_in(8);
     assert_eq!((again.claimed, again.marks, again.phase()), (8, 128, Some(Phase::Dispatched)));
-    assert!(!again.is_marked_since());
+    assert_eq!(again.marked_as_sent_in(), 7, "not marked since");
+    assert_eq!(again.marked(Phase::Dispatched).claimed_in(9).marked_as_sent_in(), 8);
+    let back = sent.marked(Phase::TurnedBack).claimed_in(8);
+    assert_eq!(back.marked_as_sent_in(), 0, "it was turned back");
     assert_eq!(ReservationRecord { marks: u32::MAX, ..call() }.claimed_in(9).marks, 0);
 }
 
@@ -131,4 +135,11 @@ fn every_window_holds_at_least_what_these_calls_do() {
         assert!(record.hold_at_least([(&today, 5)].into_iter()));
         assert_eq!(held(&record, &today), [[1, 5]; 3]);
     }
+    // Each time a call of another day had ended twice, what a month lacked was added.
+    let mut record = ScopeRecord::default();
+    record.reserve(&today, 5);
+    record.total.reserve(2);
+    window(&mut record.months, &today.month).reserve(3);
+    assert!(record.hold_at_least(std::iter::empty()));
+    assert_eq!(held(&record, &today), [[1, 5]; 3]);
 }

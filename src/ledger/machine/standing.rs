@@ -55,6 +55,7 @@ impl Standing {
                 unread: false,
                 marks: 0,
                 claimed: self.epoch,
+                sent_in: 0,
                 ending: None,
                 price,
                 windows: Windows::of_day(day.clone()),

@@ -218,6 +218,7 @@ impl<'a, R: Records> Machine<'a, R> {
             unread: false,
             marks: 0,
             claimed: 0,
+            sent_in: 0,
             ending: None,
             price: admission.price.micros(),
             windows: moment.windows,

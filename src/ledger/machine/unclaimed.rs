@@ -263,7 +263,8 @@ impl Judged {
         let mut more = Vec::new();
         let open: Vec<_> =
             others.iter().copied().chain(self.open.values()).filter(|call| !call.unread).collect();
-        let names: BTreeSet<_> = open.iter().flat_map(|call| &call.scopes).collect();
+        let known = scopes.iter().map(|(name, _)| name);
+        let names: BTreeSet<_> = open.iter().flat_map(|call| &call.scopes).chain(known).collect();
         for name in names {
             let known = scopes.iter().find(|(known, _)| known == name).map(|(_, record)| record);
             let mut record = self.scopes.get(name).or(known).cloned().unwrap_or_default();

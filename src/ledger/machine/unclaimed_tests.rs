@@ -40,6 +40,7 @@ fn call(user: &str, price: u64, claimed: u64) -> (ReservationId, ReservationReco
         unread: false,
         marks: 0,
         claimed,
+        sent_in: 0,
         ending: None,
         price,
         windows: windows(),
@@ -311,12 +312,14 @@ fn each_substitute_call_holds_the_key_that_holds_for_it() {
 
 #[test]
 fn what_only_a_key_holds_is_spent_exactly() {
-    let mut held = ScopeRecord::default();
-    [4, 4, 3].iter().for_each(|price| held.reserve(&windows(), *price));
-    let judged = without_records(&[(key("k7Qp2mZr9aBc"), held)]);
-    assert!(judged.open.is_empty());
-    let spent = judged.scopes.values().next().unwrap();
-    assert_eq!(<[u64; 4]>::from(spent.counts(Period::Total, &windows())), [3, 0, 11, 0]);
+    for (prices, spent) in [(vec![4, 4, 3], [3, 0, 11, 0]), (vec![0], [1, 0, 0, 0])] {
+        let mut held = ScopeRecord::default();
+        prices.iter().for_each(|price| held.reserve(&windows(), *price));
+        let judged = without_records(&[(key("k7Qp2mZr9aBc"), held)]);
+        assert!(judged.open.is_empty());
+        let record = judged.scopes.values().next().unwrap();
+        assert_eq!(<[u64; 4]>::from(record.counts(Period::Total, &windows())), spent);
+    }
 }
 
 #[test]

@@ -58,12 +58,19 @@ impl Counts {
         self.credits.reserved += price;
     }
 
-    pub(super) fn hold_at_least(&mut self, due: Self) -> bool {
-        let is_short = self.requests.reserved < due.requests.reserved
-            || self.credits.reserved < due.credits.reserved;
+    pub(super) fn hold_at_least(&mut self, due: Self) {
         self.requests.reserved = self.requests.reserved.max(due.requests.reserved);
         self.credits.reserved = self.credits.reserved.max(due.credits.reserved);
-        is_short
+    }
+
+    pub(super) const fn hold_also(&mut self, more: Self) {
+        self.requests.reserved = self.requests.reserved.saturating_add(more.requests.reserved);
+        self.credits.reserved = self.credits.reserved.saturating_add(more.credits.reserved);
+    }
+
+    pub(super) const fn hold_as(&mut self, other: Self) {
+        self.requests.reserved = other.requests.reserved;
+        self.credits.reserved = other.credits.reserved;
     }
 
     pub(super) fn settle(&mut self, end: &End) {
@@ -92,10 +99,15 @@ pub(in crate::ledger) struct Windows {
 }
 
 impl Windows {
-    /// A day and its month. Days are written year first, so a day's name begins with its month's.
+    /// A day and its month.
     pub(in crate::ledger) fn of_day(day: String) -> Self {
-        Self { month: day.get(..7).unwrap_or_default().to_owned(), day }
+        Self { month: month_of(&day).to_owned(), day }
     }
+}
+
+/// The month of a day. Days are written year first, so a day's name begins with its month's.
+pub(super) fn month_of(day: &str) -> &str {
+    day.get(..7).unwrap_or_default()
 }
 
 /// Counts by the name of their window. Names sort as their times do.

@@ -142,7 +142,7 @@ pub(super) fn phase(bytes: &mut Vec<u8>, record: &ReservationRecord) {
     number(bytes, record.marks);
 }
 
-/// Writes a reservation, as [`CallRead`] and [`EndingRead`] read it.
+/// Writes a reservation, as [`CallRead`] reads it.
 pub(super) fn call(bytes: &mut Vec<u8>, record: &ReservationRecord) {
     let ReservationRecord { price, windows, admitted_at, deadline, scopes, .. } = record;
     phase(bytes, record);
@@ -161,39 +161,41 @@ pub(super) fn call(bytes: &mut Vec<u8>, record: &ReservationRecord) {
         });
         list.array(|list| asked(list, &record.summary));
         list.number(record.claimed);
-        if let Some(ending) = record.ending {
-            json(list.next(), &ending);
+        if record.ending.is_some() || record.sent_in > 0 {
+            json(list.next(), &record.ending);
+            list.number(record.sent_in);
         }
     });
 }
 
-/// Price, day, admission time, deadline, scopes, summary, claim time.
-type CallRead = (u64, String, i64, i64, Vec<(String, String)>, AskedRead, u64);
-
-/// The same with the change in which it may have ended.
-type EndingRead = (u64, String, i64, i64, Vec<(String, String)>, AskedRead, u64, Ending);
-
-fn call_read(text: &[u8]) -> Result<(CallRead, Option<Ending>), Outage> {
-    if let Ok(read) = from_json::<CallRead>(text, "") {
-        return Ok((read, None));
-    }
-    let (price, day, admitted_at, deadline, scopes, summary, claimed, ending): EndingRead =
-        from_json(text, "a reservation")?;
-    Ok(((price, day, admitted_at, deadline, scopes, summary, claimed), Some(ending)))
-}
+/// A reservation as it is written, without its phase; what is rare is at the end.
+#[derive(Deserialize)]
+struct CallRead(
+    u64,
+    String,
+    i64,
+    i64,
+    Vec<(String, String)>,
+    AskedRead,
+    u64,
+    #[serde(default)] Option<Ending>,
+    #[serde(default)] u64,
+);
 
 /// Parses a reservation.
 pub(super) fn read_call(text: &[u8]) -> Result<ReservationRecord, Outage> {
     let (how_far, rest) = text.split_at(text.iter().position(|byte| *byte == b'[').unwrap_or(0));
     let phase = how_far.first().copied();
     let marks = how_far.get(1..).and_then(|marks| str::from_utf8(marks).ok()?.parse().ok());
-    let ((price, day, admitted_at, deadline, scopes, summary, claimed), ending) = call_read(rest)?;
+    let CallRead(price, day, admitted_at, deadline, scopes, summary, claimed, ending, sent_in) =
+        from_json(rest, "a reservation")?;
     Ok(ReservationRecord {
         dispatched: phase == Some(b'D'),
         turned_back: phase == Some(b'T'),
         unread: phase == Some(UNREAD),
         marks: marks.ok_or_else(|| unreadable("how far a call has come"))?,
         claimed,
+        sent_in,
         ending,
         price,
         windows: Windows::of_day(day),
@@ -313,6 +315,7 @@ mod tests {
             unread: false,
             marks: 12,
             claimed: 3,
+            sent_in: 0,
             ending: None,
             price: u64::MAX,
             windows: Windows { day: "2026-11-28".into(), month: "2026-11".into() },
@@ -323,7 +326,8 @@ mod tests {
         };
         let left = ReservationRecord { turned_back: false, unread: true, ..record.clone() };
         let ending = ReservationRecord { ending: Some(Ending::from(4, 5)), ..record.clone() };
-        for record in [record, left, ending] {
+        let sent = ReservationRecord { sent_in: 2, ..record.clone() };
+        for record in [record, left, ending, sent] {
             let mut text = Vec::new();
             call(&mut text, &record);
             assert_eq!(read_call(&text).unwrap(), record);

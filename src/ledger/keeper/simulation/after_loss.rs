@@ -42,6 +42,10 @@ impl Checker {
         }
         let rows: BTreeSet<_> = left.rows.iter().flatten().map(|row| row.id).collect();
         for (id, call) in &mut self.calls {
+            // A call that stands for another may have become dearer in what is lost.
+            if let Some(kept) = left.calls.get(id).filter(|_| call.stands_for_another) {
+                call.price = Some(kept.price);
+            }
             if call.price.is_some() && !left.calls.contains_key(id) && !rows.contains(id) {
                 call.was_lost = true;
                 let is_orphan = !live.alive.contains(&call.owner);

@@ -66,7 +66,13 @@ const HISTORIES: u64 = 10_000;
 ///   rows of the calls that it had swept: 5155303, 5504105, 5675962.
 /// - A call whose process was away while the store was emptied twice was taken for one that may
 ///   have ended in between, where nobody knew it: 5182688, 5597556, 5743872.
-const ONCE_BROKEN: [u64; 69] = [
+/// - A call that was sent after a loss, and claimed after a second one, was taken for one that had
+///   been turned back and swept before the first: 20071356.
+/// - Where calls had ended twice, what a month and all time lacked for another call was added after
+///   each of two losses, and one of these came back later: 20432239.
+/// - An old renewal that was sent twice set a deadline back, and a sweep came before its call's
+///   process thought possible: 20764419.
+const ONCE_BROKEN: [u64; 73] = [
     22743, 34025, 43996, 58807, 68899, 77626, 77851, 78040, 78451, 82457, 91574, 93103, 93831,
     97810, 101_749, 102_503, 102_865, 117_561, 165_515, 215_708, 229_888, 238_204, 1_018_681,
     1_323_533, 1_324_450, 1_410_489, 1_450_892, 1_458_376, 1_550_045, 1_635_712, 1_699_605,
@@ -74,7 +80,8 @@ const ONCE_BROKEN: [u64; 69] = [
     2_835_006, 3_076_551, 3_216_731, 4_168_520, 5_015_627, 5_155_303, 5_182_688, 5_430_789,
     5_504_105, 5_597_556, 5_675_962, 5_743_872, 1_243_860, 5_244_503, 5_262_545, 5_673_354,
     6_096_977, 7_110_743, 7_131_539, 7_290_717, 8_132_726, 8_351_551, 8_869_599, 8_968_288,
-    8_868_233, 10_042_012, 10_095_598, 10_264_909, 11_568_274, 12_178_363,
+    8_868_233, 10_042_012, 10_095_598, 10_264_909, 11_568_274, 12_178_363, 20_071_356, 20_161_939,
+    20_432_239, 20_764_419,
 ];
 
 /// Most failing seeds that are reported of each core's share.
