@@ -108,7 +108,8 @@ impl TeamCache {
         })
     }
 
-    /// Remembers the rows of a step that was written, besides those that are remembered already.
+    /// Remembers the rows of a step that was written, besides those that are remembered already,
+    /// and that their calls have ended.
     fn remember_rows_of(&mut self, step: &InDoubt, found: &Found) {
         for row in &step.changes.rows {
             if !self.has_scopes(row.id, found) {
@@ -120,6 +121,10 @@ impl TeamCache {
                 self.own.get_mut(&row.id).is_none_or(|own| own.row.take_if(of_step).is_some());
             if is_to_come {
                 self.remember_row(Written { at: vec![step.makes], ending, row: row.clone() });
+            }
+            if step.changes.ended.contains(&row.id) {
+                self.calls.0.remove(&row.id);
+                self.own.remove(&row.id);
             }
         }
     }

@@ -104,6 +104,19 @@ fn a_call_open_as_opened_shows_its_step() {
     assert_eq!(shown(|is| is.admitted_at += 1, false, true), (0, 0), "another step opened it");
 }
 
+/// A call that was opened by the same step shows that it was written.
+#[test]
+fn an_own_call_whose_row_is_remembered_is_not_claimed() {
+    let (mut cache, (id, _), row) = own_call();
+    let (_, (new, made), _) = own_call();
+    let opened = [(new, made.clone())].into_iter().collect();
+    let changes = Changes { opened, ended: vec![id], rows: vec![row], ..Changes::default() };
+    cache.doubt(InDoubt { makes: at(5, 52), changes, swept: Vec::new(), crossed: Vec::new() });
+    assert_eq!(cache.learn_ends(&found(53, new, Some(made)), NOW).len(), 1);
+    assert_eq!(cache.rows.len(), 1);
+    assert!(!cache.own.contains_key(&id) && cache.last_known(id).is_none());
+}
+
 #[test]
 fn either_of_two_steps_may_have_ended_a_call() {
     let (mut cache, (id, _), row) = own_call();

@@ -27,6 +27,10 @@ impl Earlier<'_> {
     ) -> bool {
         let of_team = scopes.iter().find(|(name, _)| name.level == "team");
         let (Some(ending), Some((_, team))) = (record.ending, of_team) else { return false };
+        // It was sent in a later epoch, so it is open, whatever became of it in the lost history.
+        if record.marked_as_sent_in() > ending.epoch {
+            return false;
+        }
         match ending.by {
             EndedBy::Steps(first, last) => team.may_include(ending.change(), first..=last),
             EndedBy::Sweep(deadline) if deadline > self.ended_late_at => false,

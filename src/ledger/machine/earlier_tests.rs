@@ -9,12 +9,23 @@ const LOST: u64 = 6;
 
 /// Whether the call may have ended in a history that came to this change of the lost epoch.
 fn may_have_ended(ending: Ending, last: Revision, ended_late_at: i64) -> bool {
+    may_have_ended_if(ending, last, ended_late_at, |call| call)
+}
+
+/// The same for a call that has come further.
+fn may_have_ended_if(
+    ending: Ending,
+    last: Revision,
+    ended_late_at: i64,
+    further: impl Fn(ReservationRecord) -> ReservationRecord,
+) -> bool {
     let mut team = ScopeRecord::default();
     team.seal_at(last);
     let scopes = [(ScopeName::from(&Scope::Team), team)];
     let mut ledger = Ledger::new();
     let id = ledger.open(Phase::Waiting, 7);
-    let record = ReservationRecord { ending: Some(ending), ..ledger.kept.calls[&id].clone() };
+    let record = further(ledger.kept.calls[&id].clone());
+    let record = ReservationRecord { ending: Some(ending), ..record };
     Earlier { kept: &Kept::new(), ended_late_at }.may_have_ended(&scopes, &record)
 }
 
@@ -74,5 +85,19 @@ fn an_ending_of_an_earlier_layout_reads_back() {
     assert_eq!(read("[6,10]"), Ending::from(LOST, 10));
     for ending in [Ending::with(at(10, 7)), Ending::swept_after(at(9, 3), 500)] {
         assert_eq!(read(&serde_json::to_string(&ending).unwrap()), ending);
+    }
+}
+
+#[test]
+fn a_call_sent_in_a_later_epoch_has_not_ended() {
+    let ending = Ending::swept_after(at(9, 3), 500);
+    for (claimed, phase, is_so) in [
+        (LOST + 2, Phase::Dispatched, false),
+        (LOST + 2, Phase::TurnedBack, true),
+        (LOST, Phase::Dispatched, true),
+    ] {
+        let further = |call: ReservationRecord| call.claimed_in(claimed).marked(phase);
+        let is = may_have_ended_if(ending, at(10, 3), 500, further);
+        assert_eq!(is, is_so, "{phase:?} in {claimed}");
     }
 }
