@@ -23,6 +23,10 @@ pub struct Options {
     /// The gateway's binary; the one that was built with the benchmark when left out.
     #[arg(long, value_name = "PATH", default_value = env!("CARGO_BIN_EXE_moongate"))]
     pub gateway_bin: PathBuf,
+    /// Another build of the gateway, measured in the same run: lines `beside-key` and
+    /// `beside-rs256`.
+    #[arg(long, value_name = "PATH")]
+    pub beside: Option<PathBuf>,
     /// How often every peer is saturated; 5, or 2 with --quick.
     #[arg(long)]
     pub rounds: Option<usize>,

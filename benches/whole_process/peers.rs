@@ -1,9 +1,10 @@
 //! Who is measured: every peer started, timed, and asked whether it does its job before it is
 //! measured.
 
+mod gateways;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::process::Stdio;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use crate::load::{Target, once};
 use crate::options::{Options, Plan};
 use crate::outcome::Outcome;
 use crate::process::{LOAD_CORE, NGINX_LUA, PROXY_CORE, Ports, Process};
-use crate::{cpu, gateway, job, rivals, store};
+use crate::{cpu, job, rivals, store};
 
 /// How many teams are many.
 const MANY_TEAMS: usize = 200;
@@ -39,6 +40,8 @@ pub struct Peer {
     pub work: &'static str,
     /// The proxy; none when the upstream is called directly.
     pub proxy: Option<Rc<Proxy>>,
+    /// The process of the Redis that it keeps books in.
+    pub store: Option<u32>,
     /// Where calls go that are answered at once.
     pub fast: Target,
     /// Where calls go that take long.
@@ -51,8 +54,8 @@ pub struct Peer {
 pub struct Neighbourhood {
     /// The upstreams, one for each peer.
     pub upstreams: Vec<Process>,
-    /// The ledger's store, when the gateway is measured.
-    pub redis: Option<Process>,
+    /// The stores, which run as long as this.
+    pub stores: Vec<Process>,
     /// Who is measured.
     pub peers: Vec<Peer>,
     /// Gateways that share one team, and how it calls each.
@@ -62,8 +65,12 @@ pub struct Neighbourhood {
 /// What a team shows to a peer.
 type Shown = fn(&Team) -> &str;
 
+/// Another build of the gateway, called in two ways.
+const BESIDE_KEY: &str = "beside-key";
+const BESIDE_RS256: &str = "beside-rs256";
+
 /// What every peer does with a call, and the programs it needs.
-const PEERS: [(&str, &str, &[&str]); 12] = [
+const PEERS: [(&str, &str, &[&str]); 14] = [
     ("direct", "no proxy at all", &[]),
     ("nginx", "key map, limit_req, header set", &["nginx"]),
     ("nginx-lua", "key and counter in Redis, header set", &["nginx", NGINX_LUA, "redis-server"]),
@@ -76,6 +83,8 @@ const PEERS: [(&str, &str, &[&str]); 12] = [
     ("gateway-1-team", "whole job, gateway key, one team only", &["redis-server"]),
     ("gateway-200-teams", "whole job, gateway key, 200 teams", &["redis-server"]),
     ("gateway-replicas", "whole job, gateway key, one team at several gateways", &["redis-server"]),
+    (BESIDE_KEY, "whole job of the other build, gateway key", &["redis-server"]),
+    (BESIDE_RS256, "whole job of the other build, RS256 token", &["redis-server"]),
 ];
 
 /// The programs that the peers asked for need.
@@ -112,27 +121,35 @@ pub async fn start(options: &Options, plan: &Plan, folder: &Path) -> Outcome<Nei
         let upstream = starter.upstream()?;
         starter.add("direct", upstream, None, |_| job::SHARED_KEY);
     }
+    let mut stores = Vec::new();
     let redis = if programs(options).contains(&"redis-server") {
-        let address = starter.ports.next()?;
-        Some((store::start(address, folder).await?, address))
+        Some(starter.store(&mut stores).await?)
     } else {
         None
     };
-    starter.rivals(redis.as_ref().map(|(_, address)| *address)).await?;
+    starter.rivals(redis).await?;
     let mut replicas = Vec::new();
-    if let Some((_, redis)) = &redis {
-        store::is_in_use(*redis).await?;
-        starter.gateways(*redis).await?;
-        replicas = starter.replicas(*redis).await?;
+    if let Some(redis) = redis {
+        starter.gateways(redis).await?;
+        replicas = starter.replicas(redis).await?;
+    }
+    let is_kept = |peer: &&mut Peer| {
+        PEERS.iter().any(|(name, _, needs)| *name == peer.name && needs.contains(&"redis-server"))
+    };
+    let kept_by = stores.first().map(Process::id);
+    starter.peers.iter_mut().filter(is_kept).for_each(|peer| peer.store = kept_by);
+    if let Some(other) = &options.beside {
+        let redis = starter.store(&mut stores).await?;
+        let kept_by = stores.last().map(Process::id);
+        starter.beside(other, redis).await?.for_each(|peer| peer.store = kept_by);
     }
     for peer in &starter.peers {
         peer.prove().await.map_err(|error| format!("{}: {error}", peer.name))?;
     }
-    if let Some((_, redis)) = redis.as_ref().filter(|_| options.wants("nginx-lua")) {
-        rivals::has_counted(*redis, &starter.credentials).await?;
+    if let Some(redis) = redis.filter(|_| options.wants("nginx-lua")) {
+        rivals::has_counted(redis, &starter.credentials).await?;
     }
-    let redis = redis.map(|(redis, _)| redis);
-    Ok(Neighbourhood { upstreams: starter.upstreams, redis, peers: starter.peers, replicas })
+    Ok(Neighbourhood { upstreams: starter.upstreams, stores, peers: starter.peers, replicas })
 }
 
 struct Starter<'a> {
@@ -153,6 +170,14 @@ impl Starter<'_> {
         let (upstream, port) = Process::start_role(&["upstream"], LOAD_CORE, self.folder)?;
         self.upstreams.push(upstream);
         Ok((Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    /// A Redis that gateways have known for long.
+    async fn store(&mut self, stores: &mut Vec<Process>) -> Outcome<SocketAddr> {
+        let address = self.ports.next()?;
+        stores.push(store::start(address, self.folder).await?);
+        store::is_in_use(address).await?;
+        Ok(address)
     }
 
     async fn rivals(&mut self, redis: Option<SocketAddr>) -> Outcome<()> {
@@ -214,73 +239,6 @@ impl Starter<'_> {
         Ok(())
     }
 
-    /// One gateway process serves all lines but that of many teams.
-    async fn gateways(&mut self, redis: SocketAddr) -> Outcome<()> {
-        let mut lines =
-            [("gateway-key", key as Shown), ("gateway-rs256", token), ("gateway-1-team", key)]
-                .to_vec();
-        lines.retain(|(name, _)| self.options.wants(name));
-        if !lines.is_empty() {
-            let (proxy, listen) =
-                self.gateway("gateway", redis, &Rc::clone(&self.credentials)).await?;
-            for (name, credential) in lines {
-                self.add(name, listen, Some(Rc::clone(&proxy)), credential);
-            }
-        }
-        if let Some(peer) = self.peers.iter_mut().find(|peer| peer.name == "gateway-1-team") {
-            peer.fast = peer.fast.of_one_team();
-        }
-        if self.options.wants("gateway-200-teams") {
-            let many = Rc::new(Credentials::new(MANY_TEAMS)?);
-            let (proxy, listen) = self.gateway("gateway-200-teams", redis, &many).await?;
-            let ours = std::mem::replace(&mut self.credentials, many);
-            self.add("gateway-200-teams", listen, Some(proxy), key);
-            self.credentials = ours;
-        }
-        Ok(())
-    }
-
-    /// Gateways that share a store and a team, and how that team calls each.
-    async fn replicas(&mut self, redis: SocketAddr) -> Outcome<Vec<(Rc<Proxy>, Target)>> {
-        let mut replicas = Vec::new();
-        let count = if self.options.wants("gateway-replicas") { self.options.replicas } else { 0 };
-        for number in 0..count {
-            let (proxy, listen) = self
-                .gateway(&format!("replica-{number}"), redis, &Rc::clone(&self.credentials))
-                .await?;
-            replicas.push((proxy, self.target(listen, job::FAST, key).of_one_team()));
-        }
-        Ok(replicas)
-    }
-
-    /// Starts a gateway with a folder of its own, that knows these teams.
-    async fn gateway(
-        &mut self,
-        name: &str,
-        redis: SocketAddr,
-        credentials: &Credentials,
-    ) -> Outcome<(Rc<Proxy>, SocketAddr)> {
-        let (binary, folder) = (&self.options.gateway_bin, self.folder.join(name));
-        if !binary.is_file() {
-            return Err(
-                format!("there is no gateway at {}; see --gateway-bin", binary.display()).into()
-            );
-        }
-        std::fs::create_dir_all(&folder)?;
-        let (listen, admin) = (self.ports.next()?, self.ports.next()?);
-        let neighbours = gateway::Neighbours { listen, admin, upstream: self.upstream()?, redis };
-        let file = gateway::configure(&folder, &neighbours, credentials)?.display().to_string();
-        let first = credentials.teams.first().map(key).unwrap_or_default();
-        self.up(first, || {
-            let arguments = ["serve", "--config", &file];
-            Ok((
-                Process::start_file(binary, &arguments, PROXY_CORE, &folder, Stdio::null())?,
-                listen,
-            ))
-        })
-        .await
-    }
-
     /// Starts a proxy as often as planned, waits each time for its first good answer, and keeps the
     /// last.
     async fn up(
@@ -340,6 +298,7 @@ impl Starter<'_> {
             name,
             work,
             proxy,
+            store: None,
             fast,
             slow,
             refuses: !["plain-hyper", "core"].contains(&name),

@@ -1,5 +1,6 @@
 //! The table, and what the design asks for beside what was measured.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::measured::{Measured, Noise, Window};
@@ -146,9 +147,8 @@ impl Sheet<'_> {
         index: usize,
         windows: impl Iterator<Item = &'a Window>,
     ) -> Option<Spread> {
-        let name = self.peers[index].name;
-        let of_store = Spread::of(windows.map(|window| micros(window.redis) / window.calls));
-        of_store.filter(|_| name.starts_with("gateway") || name == "nginx-lua")
+        self.peers[index].store?;
+        Spread::of(windows.map(|window| micros(window.redis) / window.calls))
     }
 
     /// How much longer a lone call takes than one to the upstream itself in the same round, at the
@@ -180,7 +180,9 @@ impl Sheet<'_> {
     /// Means nothing when many of the calls were refused, nor where the process held as many
     /// before: then it is left out.
     fn per_flight(&self, index: usize) -> Option<f64> {
-        if self.peers[index].name == "gateway-rs256" && self.index("gateway-key").is_some() {
+        let proxy = self.peers[index].proxy.as_ref()?;
+        let mut before = self.peers[..index].iter().filter_map(|peer| peer.proxy.as_ref());
+        if before.any(|other| Rc::ptr_eq(other, proxy)) {
             return None;
         }
         let measured = &self.measured[index];

@@ -33,16 +33,14 @@ pub async fn run(options: &Options) -> Outcome<bool> {
             for index in shuffled(neighbourhood.peers.len())? {
                 let (peer, measured) = (&neighbourhood.peers[index], &mut measured[index]);
                 let connections = options.connections;
-                measured
-                    .windows
-                    .push(closed(connections, &plan, &neighbourhood, peer, &mut failures).await?);
+                measured.windows.push(closed(connections, &plan, peer, &mut failures).await?);
                 progress();
             }
         }
         if round < plan.lone_rounds {
             for index in shuffled(neighbourhood.peers.len())? {
                 let (peer, measured) = (&neighbourhood.peers[index], &mut measured[index]);
-                measured.lone.push(closed(1, &plan, &neighbourhood, peer, &mut failures).await?);
+                measured.lone.push(closed(1, &plan, peer, &mut failures).await?);
                 progress();
             }
         }
@@ -85,8 +83,11 @@ fn announce(options: &Options, plan: &Plan, neighbourhood: &Neighbourhood) {
         options.connections,
         options.teams
     );
-    for upstream in &neighbourhood.upstreams {
-        eprintln!("  {:<14} process {}", "upstream", upstream.id());
+    let others = [("upstream", &neighbourhood.upstreams), ("redis-server", &neighbourhood.stores)];
+    for (name, processes) in others {
+        for process in processes {
+            eprintln!("  {name:<14} process {}", process.id());
+        }
     }
     for peer in &neighbourhood.peers {
         if let Some(proxy) = &peer.proxy {
@@ -117,7 +118,6 @@ fn note(
 async fn closed(
     connections: usize,
     plan: &Plan,
-    neighbourhood: &Neighbourhood,
     peer: &Peer,
     failures: &mut Vec<String>,
 ) -> Outcome<Window> {
@@ -126,10 +126,7 @@ async fn closed(
             .proxy
             .as_ref()
             .map_or(Ok(Used::default()), |proxy| cpu::used(proxy.process.id()))?;
-        let redis = neighbourhood
-            .redis
-            .as_ref()
-            .map_or(Ok(Used::default()), |redis| cpu::used(redis.id()))?;
+        let redis = peer.store.map_or(Ok(Used::default()), cpu::used)?;
         Ok((proxy, redis))
     };
     let Saturation { calls, p50, length, marks, failed, first_failure } =
