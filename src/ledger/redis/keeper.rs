@@ -69,12 +69,13 @@ impl RedisKeeper {
         let arguments = encode::arguments(step, &sender, keys, &self.settings.retention);
         let call = |command: &str, script: &str| self.call(command, script, keys, step, &arguments);
         let replicas = self.replicas(step, keys);
-        let answered = run_script(link, (&self.script, TEXT), call, replicas.as_ref()).await?;
-        if let Some(other) = decode::other_server(&answered.0) {
+        let (answer, have) =
+            run_script(link, (&self.script, TEXT), call, replicas.as_ref()).await?;
+        if let Some(other) = decode::other_server(&answer) {
             self.replication_ids.learn(team, other);
             return Ok(None);
         }
-        Ok(Some(answered))
+        Ok(Some((answer, have)))
     }
 
     async fn step_once(&self, team: &TeamId, step: &Step) -> Result<Reply, Outage> {

@@ -168,44 +168,45 @@ pub(super) fn call(bytes: &mut Vec<u8>, record: &ReservationRecord) {
     });
 }
 
-/// A reservation as it is written, without its phase; what is rare is at the end.
+/// A reservation as it is written, as a list: what is rare is at the end. The phase is before it.
 #[derive(Deserialize)]
-struct CallRead(
-    u64,
-    String,
-    i64,
-    i64,
-    Vec<(String, String)>,
-    AskedRead,
-    u64,
-    #[serde(default)] Option<Ending>,
-    #[serde(default)] u64,
-);
+struct CallRead {
+    price: u64,
+    day: String,
+    admitted_at: i64,
+    deadline: i64,
+    scopes: Vec<(String, String)>,
+    summary: AskedRead,
+    claimed: u64,
+    #[serde(default)]
+    ending: Option<Ending>,
+    #[serde(default)]
+    sent_in: u64,
+}
 
 /// Parses a reservation.
 pub(super) fn read_call(text: &[u8]) -> Result<ReservationRecord, Outage> {
     let (how_far, rest) = text.split_at(text.iter().position(|byte| *byte == b'[').unwrap_or(0));
     let phase = how_far.first().copied();
     let marks = how_far.get(1..).and_then(|marks| str::from_utf8(marks).ok()?.parse().ok());
-    let CallRead(price, day, admitted_at, deadline, scopes, summary, claimed, ending, sent_in) =
-        from_json(rest, "a reservation")?;
+    let read: CallRead = from_json(rest, "a reservation")?;
+    let scopes = read.scopes.into_iter();
     Ok(ReservationRecord {
         dispatched: phase == Some(b'D'),
         turned_back: phase == Some(b'T'),
         unread: phase == Some(UNREAD),
         marks: marks.ok_or_else(|| unreadable("how far a call has come"))?,
-        claimed,
-        sent_in,
-        ending,
-        price,
-        windows: Windows::of_day(day),
-        admitted_at,
-        deadline,
+        claimed: read.claimed,
+        sent_in: read.sent_in,
+        ending: read.ending,
+        price: read.price,
+        windows: Windows::of_day(read.day),
+        admitted_at: read.admitted_at,
+        deadline: read.deadline,
         scopes: scopes
-            .into_iter()
             .map(|(level, whose)| ScopeName { level: level.into(), whose: whose.into() })
             .collect(),
-        summary: summary_read(summary).into(),
+        summary: summary_read(read.summary).into(),
     })
 }
 
