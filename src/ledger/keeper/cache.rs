@@ -16,7 +16,7 @@ use crate::calendar::KeptCalendar;
 use crate::ledger::machine::{
     Ending, ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord,
 };
-use crate::ledger::{ReservationId, Scope, Sums, TopUpId};
+use crate::ledger::{ReservationId, Row, Scope, Sums, TopUpId};
 use crate::maps::FastMap;
 
 /// The most rows kept that this process wrote: many more than a promoted replica may lack.
@@ -255,8 +255,7 @@ impl TeamCache {
             if let Some(own) = self.own.get_mut(&row.id) {
                 own.row = None;
             }
-            let ending = self.last_known(row.id).and_then(|record| record.ending);
-            self.remember_row(Written { at: vec![makes], ending, row });
+            self.remember_row(self.written(makes, row));
         }
         for id in changes.restored {
             self.restored.put(id, true, makes);
@@ -320,6 +319,13 @@ impl TeamCache {
         changes.scopes.iter().any(|(name, record)| {
             record.as_ref().zip(self.scope(name)).is_some_and(|(is, was)| is.turns_back(was))
         })
+    }
+
+    /// A row that this process wrote, of a call that it knew.
+    pub(super) fn written(&self, at: Revision, row: Row) -> Written {
+        let record = self.last_known(row.id);
+        let scopes = record.map(|record| record.scopes.clone()).unwrap_or_default();
+        Written { at: vec![at], ending: record.and_then(|record| record.ending), scopes, row }
     }
 
     /// Remembers a row that this process wrote.

@@ -2,7 +2,7 @@
 //! were.
 
 use super::cache::TeamCache;
-use super::own::{InDoubt, Written};
+use super::own::InDoubt;
 use super::step::{Changes, Found};
 use crate::ledger::machine::{Ending, Revision};
 use crate::ledger::{ReservationId, Row};
@@ -62,11 +62,9 @@ impl TeamCache {
         // Another process may have swept a call before the keeper's clock was set back.
         let latest = at.max(found.team.ended_late_at);
         for (id, record) in &found.calls {
-            let known = self.last_known(*id);
-            let ending = known.and_then(|known| known.ending);
             let is_ended = match record {
                 Some(record) => record.unread,
-                None => known.is_some_and(|known| latest < known.deadline),
+                None => self.last_known(*id).is_some_and(|known| latest < known.deadline),
             };
             let has_come_to =
                 |row: &mut Box<(Revision, _)>| found.team.has_come_to(revision, row.0);
@@ -75,7 +73,7 @@ impl TeamCache {
             if let Some(row) = own.and_then(|own| own.row.take_if(has_come_to)) {
                 let (makes, row) = *row;
                 shown = Some(makes);
-                self.remember_row(Written { at: vec![makes], ending, row });
+                self.remember_row(self.written(makes, row));
             }
         }
         let (past, to_come): (Vec<_>, Vec<_>) =
@@ -115,12 +113,11 @@ impl TeamCache {
             if !self.has_scopes(row.id, found) {
                 continue;
             }
-            let ending = self.last_known(row.id).and_then(|record| record.ending);
             let of_step = |row: &mut Box<(Revision, _)>| row.0 == step.makes;
             let is_to_come =
                 self.own.get_mut(&row.id).is_none_or(|own| own.row.take_if(of_step).is_some());
             if is_to_come {
-                self.remember_row(Written { at: vec![step.makes], ending, row: row.clone() });
+                self.remember_row(self.written(step.makes, row.clone()));
             }
             if step.changes.ended.contains(&row.id) {
                 self.calls.0.remove(&row.id);

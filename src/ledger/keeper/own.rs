@@ -2,7 +2,8 @@
 //! have been written.
 
 use super::step::Changes;
-use crate::ledger::machine::{Ended, Ending, ReservationRecord, Revision};
+use crate::ledger::machine::windows::{End, Windows};
+use crate::ledger::machine::{Ended, Ending, ReservationRecord, Revision, ScopeName};
 use crate::ledger::{Crossing, Row};
 
 /// A call that this process makes.
@@ -50,14 +51,31 @@ impl Claimed {
     }
 }
 
-/// A row that this process wrote, with each revision at which it did: more than one if it was
-/// restored.
+/// A row that this process wrote, with each revision at which it did, or at which it found that the
+/// call had a row already.
 #[derive(Clone, Debug)]
 pub(super) struct Written {
     pub(super) at: Vec<Revision>,
     /// When the call may have ended before (see [`ReservationRecord::ending`]).
     pub(super) ending: Option<Ending>,
+    /// Every scope that the call counted in.
+    pub(super) scopes: Vec<ScopeName>,
     pub(super) row: Row,
+}
+
+impl Written {
+    #[cfg(test)]
+    pub(super) const fn once(at: Vec<Revision>, row: Row) -> Self {
+        Self { at, ending: None, scopes: Vec::new(), row }
+    }
+
+    /// What the end has changed in the scopes.
+    pub(super) fn end(&self) -> (Windows, End) {
+        let Row { outcome, reserved, charged, day, month, .. } = &self.row;
+        let (price, charged) = (reserved.micros(), charged.micros());
+        let windows = Windows { day: day.clone(), month: month.clone() };
+        (windows, End { price, charged, counted: outcome.counts() })
+    }
 }
 
 /// A step that may have been written: its answer was lost, or it was refused and may have been sent

@@ -3,7 +3,7 @@
 
 use super::cache::TeamCache;
 use super::memory::Memory;
-use super::own::{Claimed, Own};
+use super::own::{Claimed, Own, Written};
 use crate::ledger::ReservationId;
 use crate::ledger::machine::{Loss, ScopeRecord};
 
@@ -100,7 +100,11 @@ impl TeamCache {
                 }
                 // The call is open, so that row was no end.
                 None if is_open => {}
-                None => self.remember_row(known.clone()),
+                // The records have that row, or another of the call.
+                None => {
+                    let at = known.at.iter().copied().chain([self.revision]).collect();
+                    self.remember_row(Written { at, ..known.clone() });
+                }
             }
         }
         for (id, (at, record)) in &some.top_ups {

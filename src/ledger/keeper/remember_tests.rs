@@ -133,10 +133,7 @@ fn each_kind_of_record_is_left_to_restore_by_itself() {
     let memories = [
         Memory { scopes: users(1).into_iter().collect(), ..Memory::default() },
         Memory { calls: [(id, claimed(record))].into(), ..Memory::default() },
-        Memory {
-            rows: [Written { at: vec![at(5, 50)], ending: None, row: row() }].into(),
-            ..Memory::default()
-        },
+        Memory { rows: [Written::once(vec![at(5, 50)], row())].into(), ..Memory::default() },
         Memory { top_ups: [(TopUpId::new(), (at(5, 50), top_up))].into(), ..Memory::default() },
     ];
     for memory in memories {
@@ -196,7 +193,7 @@ fn what_was_restored_may_be_lost_again() {
     );
     let some = Memory {
         calls: [(id, claimed(record.clone()))].into(),
-        rows: [Written { at: vec![at(5, 50)], ending: None, row: row.clone() }].into(),
+        rows: [Written::once(vec![at(5, 50)], row.clone())].into(),
         top_ups: [top_up.clone()].into(),
         ..Memory::default()
     };
@@ -209,7 +206,7 @@ fn what_was_restored_may_be_lost_again() {
     cache.change(open, at(9, 52));
     // The row was written again.
     let later = Row { settled_at: judgement::at(NOW + 1), ..row };
-    cache.remember_row(Written { at: vec![at(9, 52)], ending: None, row: later });
+    cache.remember_row(Written::once(vec![at(9, 52)], later));
     cache.note_restored(&some);
     assert_eq!(cache.own.get(&id).map(|own| own.admitted), Some(at(5, 50)));
     assert_eq!(
@@ -227,8 +224,12 @@ fn a_row_of_a_call_sent_since_is_forgotten() {
     let id = ledger.open(Phase::Dispatched, 7);
     let open = ledger.kept.calls.remove(&id).unwrap();
     let left = ReservationRecord { unread: true, ..open.clone() };
-    let written =
-        Written { at: vec![at(5, 50)], ending: Some(Ending::from(4, 9)), row: Row { id, ..row } };
+    let written = Written {
+        at: vec![at(5, 50)],
+        ending: Some(Ending::from(4, 9)),
+        scopes: Vec::new(),
+        row: Row { id, ..row },
+    };
     let some = Memory { rows: [written.clone()].into(), ..Memory::default() };
     for (record, is_kept) in [(Some(open.clone()), false), (Some(left), true), (None, true)] {
         let mut cache = remembers(Found::default());

@@ -36,10 +36,16 @@ pub(super) fn some_restored(
         view.team().ended_late_at = some.ended_late_at;
     }
     if !loss.is_over(now) {
+        let ended_again = ended_again(&view, some, &loss)?;
         for (name, known) in &some.scopes {
-            let mut record = view.scope(team, name)?;
+            let (mut record, mut known) = (view.scope(team, name)?, known.clone());
             record.seal(&loss.kept);
-            if record.restore(known) {
+            let counted = ended_again.iter().filter(|(_, written)| written.scopes.contains(name));
+            for (at, written) in counted {
+                let (windows, end) = written.end();
+                known.take_back(*at, &windows, &end);
+            }
+            if record.restore(&known) {
                 view.put_scope(team, name, record)?;
                 if !loss.closed || some.unjudged {
                     view.team().loss.get_or_insert_default().unjudged = true;
@@ -74,6 +80,25 @@ pub(super) fn some_restored(
     }
     let changes = view.changes;
     Ok((!changes.is_nothing()).then_some((revision, *changes)))
+}
+
+/// The ends that this process brings back, of calls that have ended again since.
+fn ended_again<'a>(
+    view: &View<'_>,
+    some: &'a Memory,
+    loss: &Loss,
+) -> Result<Vec<(Revision, &'a Written)>, Missing> {
+    let mut again = Vec::new();
+    for written in &some.rows {
+        // What is known since a later revision takes account of it.
+        if let [at] = *written.at
+            && loss.lacks(at)
+            && view.is_restored(written.row.id)?
+        {
+            again.push((at, written));
+        }
+    }
+    Ok(again)
 }
 
 /// The first change in which a call may have ended before the loss: its own process got no answer,

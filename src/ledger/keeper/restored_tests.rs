@@ -64,7 +64,7 @@ fn ended(id: ReservationId, outcome: Outcome, charged: u64) -> Written {
         summary: CallSummary::default().into(),
         result: CallResult::default(),
     };
-    Written { at: vec![Revision { epoch: BEFORE, number: 7, name: 1 }], ending: None, row }
+    Written::once(vec![Revision { epoch: BEFORE, number: 7, name: 1 }], row)
 }
 
 /// The memory of a process after a loss, with this call open.
@@ -122,6 +122,53 @@ fn a_late_sweep_does_not_release_a_call_sent_since() {
         );
         assert_eq!(changes.restored, [id], "once");
     }
+}
+
+/// A sweep in the lost history released a call that has been charged since. Both ends would be in
+/// the scopes.
+#[test]
+fn an_end_before_another_end_is_taken_back() {
+    let id = ReservationId::new();
+    let name = ScopeName::from(&Scope::Team);
+    let mut written = ended(id, Outcome::Unknown, 4);
+    written.scopes = vec![name.clone()];
+    let mut known = ScopeRecord::default();
+    known.reserve(&windows(), 4);
+    let (windows, end) = written.end();
+    known.settle(&windows, &end);
+    known.seal_at(written.at[0]);
+    let restored = |written: &Written, has_ended_again: bool| {
+        let some = Memory {
+            scopes: [(name.clone(), known.clone())].into(),
+            rows: [written.clone()].into(),
+            ..Memory::default()
+        };
+        let loss = Loss { closed: false, ..Loss::noticed(None, None, NOW - 3) };
+        let found = Found {
+            revision: Some(Revision { epoch: EPOCH, number: 3, name: 2 }),
+            team: TeamRecord { loss: Some(loss), ..TeamRecord::default() },
+            scopes: vec![(name.clone(), ScopeRecord::default())],
+            calls: vec![(id, None)],
+            restored: vec![(id, has_ended_again)],
+            cells: vec![(cell_of(&written.row), None)],
+            days: vec![(written.row.day.clone(), 1)],
+            oldest: Some([Vec::new(), Vec::new()]),
+            ..Found::default()
+        };
+        let mut cache = TeamCache::default();
+        cache.learn(found, 0, (NOW, NOW));
+        let (_, changes) = some_restored(&team(), &some, &cache, &rules(), NOW).unwrap().unwrap();
+        let team = changes.scopes[&name].clone().unwrap();
+        (<[u64; 4]>::from(team.counts(Period::Total, &windows)), changes.rows.len())
+    };
+    assert_eq!(restored(&written, false), ([1, 0, 4, 0], 1));
+    assert_eq!(restored(&written, true), ([0, 1, 0, 4], 0));
+    // It was restored once, so what is known takes account of it.
+    written.at.push(Revision { epoch: EPOCH - 1, number: 1, name: 1 });
+    assert_eq!(restored(&written, true), ([1, 0, 4, 0], 0));
+    written.scopes.clear();
+    written.at.pop();
+    assert_eq!(restored(&written, true), ([1, 0, 4, 0], 0), "of another scope");
 }
 
 /// It was swept as turned back. After a loss it was claimed and sent, and claimed again after the

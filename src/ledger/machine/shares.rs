@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::record::{ScopeRecord, Share, Shares};
 use super::revision::Revision;
-use super::windows::{Counts, WINDOWS_KEPT, WindowCounts, keep_newest};
+use super::windows::{Counts, End, WINDOWS_KEPT, WindowCounts, Windows, keep_newest, window};
 
 impl ScopeRecord {
     /// Notes what was counted by the end of earlier epochs, before the scope changes in a later
@@ -73,9 +73,7 @@ impl ScopeRecord {
                 continue;
             }
             let ours = ours.map(|ours| (*ours.counted).clone()).unwrap_or_default();
-            self.combine(&share.counted, &ours, |is, more, less| {
-                is.wrapping_add(more).wrapping_sub(less)
-            });
+            self.combine(&share.counted, &ours, add_and_subtract);
             self.shares.insert(*epoch, share.clone());
             more = true;
         }
@@ -83,6 +81,22 @@ impl ScopeRecord {
             self.clamp();
         }
         more
+    }
+
+    /// Takes back the end of a call that was counted by this change of an earlier epoch, because
+    /// the call has ended again since.
+    pub(in crate::ledger) fn take_back(&mut self, at: Revision, windows: &Windows, end: &End) {
+        let share = self.shares.get_mut(&at.epoch).filter(|share| share.number >= at.number);
+        let Some(Share { counted, .. }) = share else { return };
+        let (more, less) =
+            ([0, 1, 0, end.price].into(), [u64::from(end.counted), 0, end.charged, 0].into());
+        for counts in [
+            window(&mut counted.days, &windows.day),
+            window(&mut counted.months, &windows.month),
+            &mut counted.total,
+        ] {
+            *counts = combined(*counts, more, less, add_and_subtract);
+        }
     }
 
     /// Makes every copy look equally new: a planted fault that the simulation must find.
@@ -101,14 +115,7 @@ impl ScopeRecord {
     }
 
     fn combine(&mut self, more: &Self, less: &Self, with: impl Fn(u64, u64, u64) -> u64 + Copy) {
-        let counts = |is: Counts, more: Counts, less: Counts| {
-            let (mut is, more, less): ([u64; 4], [u64; 4], [u64; 4]) =
-                (is.into(), more.into(), less.into());
-            for (is, (more, less)) in is.iter_mut().zip(more.into_iter().zip(less)) {
-                *is = with(*is, more, less);
-            }
-            Counts::from(is)
-        };
+        let counts = |is, more, less| combined(is, more, less, with);
         self.total = counts(self.total, more.total, less.total);
         for (ours, (more, less)) in [
             (&mut self.days, (&more.days, &less.days)),
@@ -152,10 +159,22 @@ impl ScopeRecord {
     }
 }
 
+const fn add_and_subtract(is: u64, more: u64, less: u64) -> u64 {
+    is.wrapping_add(more).wrapping_sub(less)
+}
+
+fn combined(is: Counts, more: Counts, less: Counts, with: impl Fn(u64, u64, u64) -> u64) -> Counts {
+    let (mut is, more, less): ([u64; 4], [u64; 4], [u64; 4]) =
+        (is.into(), more.into(), less.into());
+    for (is, (more, less)) in is.iter_mut().zip(more.into_iter().zip(less)) {
+        *is = with(*is, more, less);
+    }
+    Counts::from(is)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::machine::windows::{End, Windows};
     use crate::team::limit::Period;
 
     fn windows() -> Windows {
@@ -225,6 +244,27 @@ mod tests {
             record.restore(order[1]);
             assert_eq!(counts(&record), [2, 0, 7, 0]);
         }
+    }
+
+    #[test]
+    fn an_end_is_taken_back_where_it_was_counted() {
+        let mut then = ScopeRecord::default();
+        spend(&mut then, 3);
+        then.reserve(&windows(), 5);
+        let end = End { price: 5, charged: 4, counted: true };
+        let mut record = then.clone();
+        record.settle(&windows(), &end);
+        let at = |epoch| Revision { epoch, number: 10, name: 7 };
+        for (epoch, is) in [(1, [1, 1, 3, 5]), (2, [2, 0, 7, 0])] {
+            let mut known = known(&record, 1, 10);
+            known.take_back(at(epoch), &windows(), &end);
+            let mut emptied = ScopeRecord::default();
+            emptied.restore(&known);
+            assert_eq!(counts(&emptied), is, "epoch {epoch}");
+        }
+        let mut earlier = known(&then, 1, 9);
+        earlier.take_back(at(1), &windows(), &end);
+        assert_eq!(earlier, known(&then, 1, 9), "it had not come so far");
     }
 
     #[test]
