@@ -51,8 +51,8 @@ impl Claimed {
     }
 }
 
-/// A row that this process wrote, with each revision at which it did, or at which it found that the
-/// call had a row already.
+/// A row that this process wrote, with each revision at which it did: more than one if it was
+/// restored, none if its end was taken back.
 #[derive(Clone, Debug)]
 pub(super) struct Written {
     pub(super) at: Vec<Revision>,

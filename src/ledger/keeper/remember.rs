@@ -3,7 +3,7 @@
 
 use super::cache::TeamCache;
 use super::memory::Memory;
-use super::own::{Claimed, Own, Written};
+use super::own::{Claimed, Own};
 use crate::ledger::ReservationId;
 use crate::ledger::machine::{Loss, ScopeRecord};
 
@@ -100,11 +100,9 @@ impl TeamCache {
                 }
                 // The call is open, so that row was no end.
                 None if is_open => {}
-                // The records have that row, or another of the call.
-                None => {
-                    let at = known.at.iter().copied().chain([self.revision]).collect();
-                    self.remember_row(Written { at, ..known.clone() });
-                }
+                // The end was taken back.
+                None if known.at.is_empty() => {}
+                None => self.remember_row(known.clone()),
             }
         }
         for (id, (at, record)) in &some.top_ups {

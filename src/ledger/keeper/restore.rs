@@ -25,13 +25,13 @@ pub(super) async fn restore<K: Keeper, T: KeeperTime>(
     // Calls that were marked since they were read.
     let mut outdated = BTreeSet::new();
     while refused < ATTEMPTS {
-        let Some(some) = team.cache().left_to_restore() else { return Ok(()) };
+        let Some(mut some) = team.cache().left_to_restore() else { return Ok(()) };
         if some.is_restored() {
             return open(context, team, i64::MIN).await;
         }
         let now = context.time.now();
         let prepared = if outdated.is_empty() {
-            some_restored(&team.id, &some, &team.cache(), context.rules, now)
+            some_restored(&team.id, &mut some, &team.cache(), context.rules, now)
         } else {
             let calls = std::mem::take(&mut outdated);
             Err(Missing::of(Wanted { calls, ..Wanted::default() }))

@@ -69,7 +69,7 @@ fn claimed(admitted: u64, record: &ReservationRecord) -> Claimed {
 
 fn restored(some: &Memory, cache: &TeamCache) -> Option<Changes> {
     let rules = Ledger::new().rules;
-    let restored = some_restored(&team(), some, cache, &rules, NOW).unwrap();
+    let restored = some_restored(&team(), &mut some.clone(), cache, &rules, NOW).unwrap();
     restored.map(|(revision, changes)| {
         assert_eq!(revision, at(9, 52));
         changes

@@ -17,10 +17,11 @@ use crate::ledger::{Outcome, Scope};
 use crate::team::TeamId;
 
 /// The changes that restore a part of the memory, and their base revision; `None` when the keeper
-/// lacks nothing of it.
+/// lacks nothing of it. Rows whose ends were taken back are void from then on: they lose their
+/// revisions.
 pub(super) fn some_restored(
     team: &TeamId,
-    some: &Memory,
+    some: &mut Memory,
     cache: &TeamCache,
     rules: &Rules,
     now: i64,
@@ -30,29 +31,15 @@ pub(super) fn some_restored(
     };
     let none = BTreeSet::new();
     let mut view = View::new(cache, &none, rules, now);
-    let known = || Missing::of(wanted(some));
     // The scopes may include ends up to that moment.
     if view.team_now().ended_late_at < some.ended_late_at {
         view.team().ended_late_at = some.ended_late_at;
     }
     if !loss.is_over(now) {
-        let ended_again = ended_again(&view, some, &loss)?;
-        for (name, known) in &some.scopes {
-            let (mut record, mut known) = (view.scope(team, name)?, known.clone());
-            record.seal(&loss.kept);
-            let counted = ended_again.iter().filter(|(_, written)| written.scopes.contains(name));
-            for (at, written) in counted {
-                let (windows, end) = written.end();
-                known.take_back(*at, &windows, &end);
-            }
-            if record.restore(&known) {
-                view.put_scope(team, name, record)?;
-                if !loss.closed || some.unjudged {
-                    view.team().loss.get_or_insert_default().unjudged = true;
-                }
-            }
-        }
+        restore_scopes(&mut view, team, some, &loss)?;
     }
+    let some = &*some;
+    let known = || Missing::of(wanted(some));
     let epochs = if some.calls.is_empty() {
         Vec::new()
     } else {
@@ -82,20 +69,57 @@ pub(super) fn some_restored(
     Ok((!changes.is_nothing()).then_some((revision, *changes)))
 }
 
-/// The ends that this process brings back, of calls that have ended again since.
-fn ended_again<'a>(
-    view: &View<'_>,
-    some: &'a Memory,
+/// Merges what the process knows of the scopes, without ends that it can take back.
+fn restore_scopes(
+    view: &mut View<'_>,
+    team: &TeamId,
+    some: &mut Memory,
     loss: &Loss,
-) -> Result<Vec<(Revision, &'a Written)>, Missing> {
+) -> Result<(), Missing> {
+    let again = ended_again(view, some, loss)?;
+    let mut void = Vec::new();
+    for (name, known) in &some.scopes {
+        let (mut record, mut known) = (view.scope(team, name)?, known.clone());
+        record.seal(&loss.kept);
+        for (place, at) in &again {
+            let is_news = known.has_counted(*at) && !record.has_counted(*at);
+            let written = some.rows.get(*place).filter(|row| row.scopes.contains(name));
+            if let Some(written) = written.filter(|_| is_news) {
+                let (windows, end) = written.end();
+                known.take_back(*at, &windows, &end);
+                void.extend((name.level == "team").then_some(*place));
+            }
+        }
+        if record.restore(&known) {
+            view.put_scope(team, name, record)?;
+            if !loss.closed || some.unjudged {
+                view.team().loss.get_or_insert_default().unjudged = true;
+            }
+        }
+    }
+    for place in void {
+        if let Some(written) = some.rows.get_mut(place) {
+            written.at.clear();
+        }
+    }
+    Ok(())
+}
+
+/// The places of the rows that this process brings back of free calls that have ended again since.
+/// Both ends would be counted, and the second would free what another call holds.
+fn ended_again(
+    view: &View<'_>,
+    some: &Memory,
+    loss: &Loss,
+) -> Result<Vec<(usize, Revision)>, Missing> {
     let mut again = Vec::new();
-    for written in &some.rows {
-        // What is known since a later revision takes account of it.
-        if let [at] = *written.at
+    for (place, Written { at, row, .. }) in some.rows.iter().enumerate() {
+        if let [at] = **at
             && loss.lacks(at)
-            && view.is_restored(written.row.id)?
+            && !row.outcome.costs()
+            && view.is_restored(row.id).map_err(|_| Missing::of(wanted(some)))?
         {
-            again.push((at, written));
+            again.push((place, at));
         }
     }
     Ok(again)

@@ -127,19 +127,17 @@ fn a_late_sweep_does_not_release_a_call_sent_since() {
 /// A sweep in the lost history released a call that has been charged since. Both ends would be in
 /// the scopes.
 #[test]
-fn an_end_before_another_end_is_taken_back() {
-    let id = ReservationId::new();
-    let name = ScopeName::from(&Scope::Team);
-    let mut written = ended(id, Outcome::Unknown, 4);
-    written.scopes = vec![name.clone()];
-    let mut known = ScopeRecord::default();
-    known.reserve(&windows(), 4);
-    let (windows, end) = written.end();
-    known.settle(&windows, &end);
-    known.seal_at(written.at[0]);
-    let restored = |written: &Written, has_ended_again: bool| {
-        let some = Memory {
-            scopes: [(name.clone(), known.clone())].into(),
+fn a_free_end_before_another_end_is_taken_back() {
+    let (id, name) = (ReservationId::new(), ScopeName::from(&Scope::Team));
+    let restored = |outcome, number, scopes: &[ScopeName], has_ended_again: bool| {
+        let written = Written { scopes: scopes.to_vec(), ..ended(id, outcome, 0) };
+        let (windows, end) = written.end();
+        let mut known = ScopeRecord::default();
+        known.reserve(&windows, 4);
+        known.settle(&windows, &end);
+        known.seal_at(Revision { number, ..written.at[0] });
+        let mut some = Memory {
+            scopes: [(name.clone(), known)].into(),
             rows: [written.clone()].into(),
             ..Memory::default()
         };
@@ -157,18 +155,19 @@ fn an_end_before_another_end_is_taken_back() {
         };
         let mut cache = TeamCache::default();
         cache.learn(found, 0, (NOW, NOW));
-        let (_, changes) = some_restored(&team(), &some, &cache, &rules(), NOW).unwrap().unwrap();
+        let (_, changes) =
+            some_restored(&team(), &mut some, &cache, &rules(), NOW).unwrap().unwrap();
         let team = changes.scopes[&name].clone().unwrap();
-        (<[u64; 4]>::from(team.counts(Period::Total, &windows)), changes.rows.len())
+        let [_, held, _, credits] = team.counts(Period::Total, &windows).into();
+        cache.note_restored(&some);
+        ([held, credits], changes.rows.len(), cache.rows.len())
     };
-    assert_eq!(restored(&written, false), ([1, 0, 4, 0], 1));
-    assert_eq!(restored(&written, true), ([0, 1, 0, 4], 0));
-    // It was restored once, so what is known takes account of it.
-    written.at.push(Revision { epoch: EPOCH - 1, number: 1, name: 1 });
-    assert_eq!(restored(&written, true), ([1, 0, 4, 0], 0));
-    written.scopes.clear();
-    written.at.pop();
-    assert_eq!(restored(&written, true), ([1, 0, 4, 0], 0), "of another scope");
+    let of_team = std::slice::from_ref(&name);
+    assert_eq!(restored(Outcome::Released, 7, of_team, false), ([0, 0], 1, 1));
+    assert_eq!(restored(Outcome::Released, 7, of_team, true), ([1, 4], 0, 0));
+    assert_eq!(restored(Outcome::Unknown, 7, of_team, true), ([0, 0], 0, 1), "it costs");
+    assert_eq!(restored(Outcome::Released, 6, of_team, true), ([0, 0], 0, 1), "not counted");
+    assert_eq!(restored(Outcome::Released, 7, &[], true), ([0, 0], 0, 1), "of another scope");
 }
 
 /// It was swept as turned back. After a loss it was claimed and sent, and claimed again after the
@@ -195,7 +194,7 @@ fn a_stale_mark_does_not_apply_after_a_claim() {
         if !is_there {
             cache.calls.put(id, None, cache.revision);
         }
-        let (_, changes) = some_restored(&team(), &some, &cache, &rules, NOW).unwrap().unwrap();
+        let (_, changes) = some_restored(&team(), &mut some, &cache, &rules, NOW).unwrap().unwrap();
         let claimed = &changes.opened[&id];
         assert_eq!((claimed.claimed, claimed.phase(), claimed.marks), (EPOCH, waits.phase(), 64));
     }
@@ -250,7 +249,8 @@ fn a_call_of_an_absent_gateway_may_have_been_swept() {
         let at = |number| Revision { epoch: BEFORE, number, name: 1 };
         let mut some = Memory::default();
         some.calls.insert(id, Claimed { admitted: at(2), seen: at(4), record });
-        let (_, changes) = some_restored(&team(), &some, &cache, &rules(), NOW).unwrap().unwrap();
+        let (_, changes) =
+            some_restored(&team(), &mut some, &cache, &rules(), NOW).unwrap().unwrap();
         let claimed = &changes.opened[&id];
         assert_eq!(claimed.deadline, NOW + 30_000_000, "it is put off");
         claimed.ending
@@ -326,8 +326,8 @@ fn a_call_may_be_in_doubt_twice() {
 fn when_calls_were_last_ended_late_is_restored() {
     let cache = knowing(ReservationId::new(), &sent());
     let restored = |ended_late_at| {
-        let some = Memory { ended_late_at, ..Memory::default() };
-        let changes = some_restored(&team(), &some, &cache, &rules(), NOW).unwrap();
+        let mut some = Memory { ended_late_at, ..Memory::default() };
+        let changes = some_restored(&team(), &mut some, &cache, &rules(), NOW).unwrap();
         changes.map(|(_, changes)| changes.team.unwrap().ended_late_at)
     };
     assert_eq!((restored(0), restored(7)), (None, Some(7)));

@@ -83,6 +83,11 @@ impl ScopeRecord {
         more
     }
 
+    /// Whether it has come to this change of an earlier epoch.
+    pub(in crate::ledger) fn has_counted(&self, at: Revision) -> bool {
+        self.shares.get(&at.epoch).is_some_and(|share| share.number >= at.number)
+    }
+
     /// Takes back the end of a call that was counted by this change of an earlier epoch, because
     /// the call has ended again since.
     pub(in crate::ledger) fn take_back(&mut self, at: Revision, windows: &Windows, end: &End) {
