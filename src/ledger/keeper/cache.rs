@@ -324,8 +324,9 @@ impl TeamCache {
     /// A row that this process wrote, of a call that it knew.
     pub(super) fn written(&self, at: Revision, row: Row) -> Written {
         let record = self.last_known(row.id);
-        let scopes = record.map(|record| record.scopes.clone()).unwrap_or_default();
-        Written { at: vec![at], ending: record.and_then(|record| record.ending), scopes, row }
+        let scopes = record.filter(|_| !row.outcome.costs()).map(|record| record.scopes.clone());
+        let ending = record.and_then(|record| record.ending);
+        Written { at: vec![at], ending, scopes: scopes.unwrap_or_default(), row }
     }
 
     /// Remembers a row that this process wrote.

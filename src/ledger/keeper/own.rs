@@ -58,7 +58,7 @@ pub(super) struct Written {
     pub(super) at: Vec<Revision>,
     /// When the call may have ended before (see [`ReservationRecord::ending`]).
     pub(super) ending: Option<Ending>,
-    /// Every scope that the call counted in.
+    /// Every scope that a free call counted in.
     pub(super) scopes: Vec<ScopeName>,
     pub(super) row: Row,
 }

@@ -105,8 +105,9 @@ fn restore_scopes(
     Ok(())
 }
 
-/// The places of the rows that this process brings back of free calls that have ended again since.
-/// Both ends would be counted, and the second would free what another call holds.
+/// The places of the rows that this process brings back of free calls that have ended again since,
+/// and the revisions of these rows. Both ends would be counted, and the second would free what
+/// another call holds.
 fn ended_again(
     view: &View<'_>,
     some: &Memory,
