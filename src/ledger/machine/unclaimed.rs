@@ -148,8 +148,9 @@ pub(in crate::ledger) fn judge_late(
     let displaced = judged.place_doubtful(scopes, (&unaccounted, &mut rest), doubtful);
     judged.place_in_team(scopes, (&before, &mut rest), displaced);
     // Unchanged open calls are not repeated.
+    let open = std::mem::take(&mut judged.open).into_iter();
     let (as_before, changed): (BTreeMap<_, _>, _) =
-        std::mem::take(&mut judged.open).into_iter().partition(|(_, call)| call.ending.is_some());
+        open.partition(|(id, _)| judged.placed.contains(id));
     made.stand_for_all(&mut rest);
     judged.open = made.calls;
     judged.open.extend(changed);
@@ -219,7 +220,8 @@ impl Judged {
         }
     }
 
-    /// Holds a call beside everything that is held already.
+    /// Holds a call beside everything that is held already. It may have ended all the same, and the
+    /// copy that a further loss leaves may show that.
     fn hold_in_addition(
         &mut self,
         scopes: &[(ScopeName, ScopeRecord)],
@@ -230,7 +232,7 @@ impl Judged {
             let scope = self.scopes.entry(name.clone()).or_insert_with(|| scope.clone());
             scope.reserve(&record.windows, record.price);
         }
-        self.open.insert(id, ReservationRecord { ending: None, ..record });
+        self.open.insert(id, record);
     }
 
     /// Places calls that may have ended in what only the team holds without an owner: another call
