@@ -123,7 +123,7 @@ fn rows_are_remembered_for_ten_minutes_and_a_bounded_number() {
     let mut cache = TeamCache::default();
     let mut settled = |micros| {
         let row = Row { settled_at: judgement::at(NOW + micros), ..row.clone() };
-        cache.remember_row(Written::once(Vec::new(), row));
+        cache.remember_row(Written::bare(Vec::new(), row));
         cache.rows.len()
     };
     assert_eq!([settled(0), settled(ROWS_FOR), settled(ROWS_FOR + 1)], [1, 2, 2]);

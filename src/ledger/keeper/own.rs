@@ -58,14 +58,15 @@ pub(super) struct Written {
     pub(super) at: Vec<Revision>,
     /// When the call may have ended before (see [`ReservationRecord::ending`]).
     pub(super) ending: Option<Ending>,
-    /// Every scope that a free call counted in.
+    /// Every scope that the call counted in, if it was free: its end may be taken back.
     pub(super) scopes: Vec<ScopeName>,
     pub(super) row: Row,
 }
 
 impl Written {
+    /// A row of a call of which nothing else is known.
     #[cfg(test)]
-    pub(super) const fn once(at: Vec<Revision>, row: Row) -> Self {
+    pub(super) const fn bare(at: Vec<Revision>, row: Row) -> Self {
         Self { at, ending: None, scopes: Vec::new(), row }
     }
 

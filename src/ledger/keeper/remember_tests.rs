@@ -133,7 +133,7 @@ fn each_kind_of_record_is_left_to_restore_by_itself() {
     let memories = [
         Memory { scopes: users(1).into_iter().collect(), ..Memory::default() },
         Memory { calls: [(id, claimed(record))].into(), ..Memory::default() },
-        Memory { rows: [Written::once(vec![at(5, 50)], row())].into(), ..Memory::default() },
+        Memory { rows: [Written::bare(vec![at(5, 50)], row())].into(), ..Memory::default() },
         Memory { top_ups: [(TopUpId::new(), (at(5, 50), top_up))].into(), ..Memory::default() },
     ];
     for memory in memories {
@@ -193,7 +193,7 @@ fn what_was_restored_may_be_lost_again() {
     );
     let some = Memory {
         calls: [(id, claimed(record.clone()))].into(),
-        rows: [Written::once(vec![at(5, 50)], row.clone())].into(),
+        rows: [Written::bare(vec![at(5, 50)], row.clone())].into(),
         top_ups: [top_up.clone()].into(),
         ..Memory::default()
     };
@@ -206,7 +206,7 @@ fn what_was_restored_may_be_lost_again() {
     cache.change(open, at(9, 52));
     // The row was written again.
     let later = Row { settled_at: judgement::at(NOW + 1), ..row };
-    cache.remember_row(Written::once(vec![at(9, 52)], later));
+    cache.remember_row(Written::bare(vec![at(9, 52)], later));
     cache.note_restored(&some);
     assert_eq!(cache.own.get(&id).map(|own| own.admitted), Some(at(5, 50)));
     assert_eq!(

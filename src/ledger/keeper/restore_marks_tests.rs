@@ -64,7 +64,7 @@ fn a_call_that_is_marked_meanwhile_is_not_ended() {
         Ok(Reply { marked: vec![Marked::Changed], ..replied(Verdict::NotWritten) })
     });
     let team = knowing(is(id, &waits, &row));
-    let written = Written::once(vec![at(5, 7)], row);
+    let written = Written::bare(vec![at(5, 7)], row);
     team.cache().memory.get_or_insert_default().rows.push_back(written);
     keeper.run(restore(&keeper.context(), &team)).unwrap();
     let writes = keeper.writes();

@@ -187,7 +187,7 @@ fn a_lost_row_is_restored_once_and_ends_its_call() {
             ..Found::default()
         };
         let some =
-            memory(|some| some.rows = [Written::once(vec![at(5, number)], row.clone())].into());
+            memory(|some| some.rows = [Written::bare(vec![at(5, number)], row.clone())].into());
         restored(&some, &known(lost(true), found)).map(|changes| {
             assert_eq!((&changes.rows, &changes.restored), (&vec![row.clone()], &vec![row.id]));
             changes.ended
@@ -211,7 +211,7 @@ fn what_is_restored_is_asked_for_by_name() {
     let some = memory(|some| {
         some.scopes = [(whole.clone(), counted(60))].into();
         some.calls = [(id, claimed(51, &record))].into();
-        some.rows = [Written::once(vec![at(5, 51)], row.clone())].into();
+        some.rows = [Written::bare(vec![at(5, 51)], row.clone())].into();
         some.top_ups = [(TopUpId::new(), (at(5, 51), top_up))].into();
     });
     let both = BTreeSet::from([id, row.id]);

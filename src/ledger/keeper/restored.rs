@@ -69,7 +69,7 @@ pub(super) fn some_restored(
     Ok((!changes.is_nothing()).then_some((revision, *changes)))
 }
 
-/// Merges what the process knows of the scopes, without ends that it can take back.
+/// Merges what the process knows of the scopes, but for the ends that it takes back.
 fn restore_scopes(
     view: &mut View<'_>,
     team: &TeamId,
@@ -87,6 +87,7 @@ fn restore_scopes(
             if let Some(written) = written.filter(|_| is_news) {
                 let (windows, end) = written.end();
                 known.take_back(*at, &windows, &end);
+                // The team counts every call.
                 void.extend((name.level == "team").then_some(*place));
             }
         }

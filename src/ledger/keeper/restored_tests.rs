@@ -64,7 +64,7 @@ fn ended(id: ReservationId, outcome: Outcome, charged: u64) -> Written {
         summary: CallSummary::default().into(),
         result: CallResult::default(),
     };
-    Written::once(vec![Revision { epoch: BEFORE, number: 7, name: 1 }], row)
+    Written::bare(vec![Revision { epoch: BEFORE, number: 7, name: 1 }], row)
 }
 
 /// The memory of a process after a loss, with this call open.

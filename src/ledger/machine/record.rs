@@ -163,9 +163,9 @@ impl ScopeRecord {
         self.total.reserve(price);
     }
 
-    /// Reserves what is missing for these calls: their windows and prices. Months and all time then
-    /// hold what days do; they may not where a call of another day has ended twice. Returns whether
-    /// anything has changed.
+    /// Reserves what is missing on the days of these calls: their windows and prices. Months and
+    /// all time are then set to hold what their days hold: they hold too little where a call of
+    /// another day has ended twice. Returns whether anything has changed.
     pub(super) fn hold_at_least<'a>(
         &mut self,
         calls: impl Iterator<Item = (&'a Windows, u64)>,

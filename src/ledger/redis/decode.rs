@@ -13,7 +13,7 @@ use crate::ledger::{Outage, ReservationId, Sums};
 use crate::store::Value;
 use crate::store::answer::{read, unreadable};
 
-/// The replication id of the server that answered, if a step was meant for another one.
+/// The replication id of the server that answered, if the step was for another one.
 pub(super) fn other_server(value: &Value) -> Option<&str> {
     let Value::BulkString(answer) = value else { return None };
     std::str::from_utf8(answer.strip_prefix(b"4 ")?).ok()

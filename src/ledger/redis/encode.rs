@@ -23,8 +23,8 @@ pub(super) fn expected(step: &Step) -> Vec<u8> {
 
 /// Sender of a step.
 pub(super) struct Sender<'a> {
-    /// How the replication id of the server begins that a step is meant for, if the connection may
-    /// lead to another one.
+    /// The first digits of the replication id of the server that a step is for, if the connection
+    /// may lead to another one.
     pub(super) server: Option<String>,
     /// Name of the process among those that take turns.
     pub(super) process: &'a str,

@@ -7,9 +7,9 @@
 -- the place of the new calls among ARGV and their number, the length of each list, and for each
 -- command how it begins and the number of its other words.
 --
--- The lists: in a cluster, how the replication id of the server begins that the decision is meant
--- for. Process that asks for the next turn, or none. Time in place of the server's, or none.
--- Fields of further calls that must not be open. Marks: a call's field, its phase and its new
+-- The lists: the first digits of the replication id of the server that the decision is for, in a
+-- cluster, or none. Process that asks for the next turn, or none. Time in place of the server's, or
+-- none. Fields of further calls that must not be open. Marks: a call's field, its phase and its new
 -- phase. Commands to run at any revision, if the time is valid. Calls that must be overdue: field,
 -- phase, key of deadlines, name there, deadline. Commands that write; the new calls, which must not
 -- be open either, are among their words: field, record. Commands that read. All use the team's
@@ -23,8 +23,8 @@
 -- The answer is a text: 1 written; 0 not written; 2 not written, since the time is not valid; 3 not
 -- written, since it is another's turn. Then the time in seconds and microseconds, the number of
 -- marks so far, and for each mark 1 done, 0 no such call, 2 another phase. After 0 follow the
--- current revision and the answers of the reading commands. Or 4, not written, since it is meant
--- for another server; then only the replication id of this one.
+-- current revision and the answers of the reading commands. If the decision is for another server,
+-- nothing is written, and the answer is 4 and the replication id of this one.
 
 local call, argv, byte, match = redis.call, ARGV, string.byte, string.match
 local state, expected, head = KEYS[1], argv[1], argv[2]
@@ -66,9 +66,9 @@ local function run(runs)
 end
 
 if servers > 0 then
-  local meant_for = words(1)
+  local wanted = words(1)
   local is = match(call('INFO', 'replication'), 'master_replid:(%x+)')
-  if string.sub(is, 1, #meant_for) ~= meant_for then
+  if string.sub(is, 1, #wanted) ~= wanted then
     return '4 ' .. is
   end
 end

@@ -1,7 +1,7 @@
 //! Identifies the server that has a team's records, by a number made from its replication id, which
 //! changes with each restart and each promotion. A single server is asked once per connection. In a
 //! cluster, teams are on different servers that change behind one connection: there each step says
-//! which server it is meant for, and another one does not write it.
+//! which server it is for, and another one does not write it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,8 +62,8 @@ impl ReplicationIds {
         number
     }
 
-    /// How the replication id with this number begins, if the connection may lead to servers with
-    /// others.
+    /// The first digits of the replication id with this number, for the script to compare; `None`
+    /// when the connection ends with its one server, or the id is unknown.
     pub(super) fn to_compare(link: &Link, number: u64) -> Option<String> {
         (!link.is_to_one_server() && number > 0).then(|| format!("{number:0DIGITS$x}"))
     }

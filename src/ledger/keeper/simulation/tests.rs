@@ -80,7 +80,7 @@ const HISTORIES: u64 = 10_000;
 ///   which was taken for ended: 40520225. Both ends were taken back where both came again:
 ///   60301961, 60342674, 60611814.
 /// - A call that was held in addition was not known any more as one that may have ended: its row
-///   was written beside the one in an older copy: 60999041, 70334554.
+///   was written beside the one in an older copy: 70334554. That mended 60999041 as well.
 const ONCE_BROKEN: [u64; 83] = [
     22743, 34025, 43996, 58807, 68899, 77626, 77851, 78040, 78451, 82457, 91574, 93103, 93831,
     97810, 101_749, 102_503, 102_865, 117_561, 165_515, 215_708, 229_888, 238_204, 1_018_681,

@@ -73,6 +73,7 @@ impl Fork {
         for node in self.others() {
             wait_until("the others know who has taken over", || async {
                 let nodes: String = node.ask(&["CLUSTER", "NODES"]).await.unwrap();
+                // The line of a primary ends with its slots.
                 let of_copy = nodes.lines().find(|line| line.starts_with(&is));
                 of_copy
                     .is_some_and(|line| line.contains("master") && line.ends_with(char::is_numeric))

@@ -40,7 +40,7 @@ impl<'a> Commands<'a> {
     }
 }
 
-/// The call, made by other users with other keys than before.
+/// The same call, made by another user with a key.
 fn of_others(call: &Call) -> Call {
     let mut others = call.clone();
     let limits = &call.levels[0].limits;
