@@ -116,7 +116,9 @@ impl Attempt {
         if let Some(work) = work.filter(|_| step.is_made()) {
             let Work { swept, crossed, .. } = *work;
             let changes = std::mem::take(&mut step.changes);
-            team.cache().doubt(InDoubt { makes: step.makes, changes, swept, crossed });
+            let mut cache = team.cache();
+            let added = cache.added_by(&changes);
+            cache.doubt(InDoubt { makes: step.makes, changes, added, swept, crossed });
         }
     }
 
@@ -135,10 +137,9 @@ impl Attempt {
             let least = step.deadline.saturating_sub(under_way(context.rules));
             team.cache().put_off(&step.renewed, (least, reply.at));
         }
-        // The step was sent twice because the first answer was lost: no other step makes that
-        // revision.
-        let was_done = step.is_made()
-            && reply.found.as_ref().is_some_and(|found| found.revision == Some(step.makes));
+        // The step was sent twice because the first answer was lost.
+        let found = reply.found.as_ref().and_then(|found| found.revision);
+        let was_done = step.is_made() && found.is_some_and(|is| is.includes(step.makes.name));
         let verdict = if was_done { Verdict::Done } else { reply.verdict };
         match (verdict, work) {
             (Verdict::Done, Some(work)) => {
@@ -177,7 +178,11 @@ impl Attempt {
                 Ok(None)
             }
             (Verdict::NotWritten | Verdict::Done, work) => {
-                self.not_written(team, &mut step, work);
+                // A step that these records have passed can never be written.
+                let has_passed = found.is_some_and(|is| {
+                    is.epoch == step.makes.epoch && is.number >= step.makes.number
+                });
+                self.not_written(team, &mut step, work.filter(|_| !has_passed));
                 if step.reads {
                     Box::pin(self.learn(context, team, &step, reply)).await?;
                 }
@@ -203,6 +208,7 @@ impl Attempt {
         cache.note_marks(reply.marks);
         answer_marks(&mut work.answers, batch, &step, reply, &mut cache);
         if step.is_made() {
+            cache.confirmed(step.makes);
             cache.owns(&step.changes, step.makes);
             cache.change(step.changes, step.makes);
         }
@@ -264,7 +270,7 @@ impl Attempt {
         let revision = match self.new.as_ref().and_then(TeamCache::revision) {
             Some(revision) => revision,
             None if self.may_be_made(context, team).await? => {
-                Revision::begin(reply.at, 0, 0, context.keeper.name_step())
+                Revision::begin(reply.at, 0, None, context.keeper.name_step())
             }
             // Another process may have made the team since it was read.
             None if !std::mem::replace(&mut self.was_made, true) => return Ok(()),

@@ -197,7 +197,7 @@ impl TeamCache {
                         .ending
                         .is_some_and(|ending| self.team.has_come_to(revision, ending.change())) =>
                 {
-                    (own.ending, own.row) = (None, None);
+                    own.ending = None;
                 }
                 (Some(_), Some(_)) | (_, None) => {}
             }
@@ -252,9 +252,6 @@ impl TeamCache {
             overdue.retain(|(id, _)| !changes.touch(*id));
         }
         for row in changes.rows {
-            if let Some(own) = self.own.get_mut(&row.id) {
-                own.row = None;
-            }
             self.remember_row(self.written(makes, row));
         }
         for id in changes.restored {
@@ -297,7 +294,6 @@ impl TeamCache {
                     && let Some(own) = self.own.get_mut(id)
                 {
                     own.ending.get_or_insert(Ending::swept_after(own.admitted, record.deadline));
-                    own.row = None;
                 }
                 record.deadline = deadline;
             }
@@ -326,7 +322,8 @@ impl TeamCache {
         let record = self.last_known(row.id);
         let scopes = record.filter(|_| !row.outcome.costs()).map(|record| record.scopes.clone());
         let ending = record.and_then(|record| record.ending);
-        Written { at: vec![at], ending, scopes: scopes.unwrap_or_default(), row }
+        let voids = self.own.get(&row.id).map(|own| own.voids.clone()).unwrap_or_default();
+        Written { at: vec![at], ending, voids, scopes: scopes.unwrap_or_default(), row }
     }
 
     /// Remembers a row that this process wrote.

@@ -8,7 +8,7 @@ use crate::ledger::machine::{Loss, judgement};
 use crate::ledger::{Phase, Row};
 
 const fn at(epoch: u64, number: u64) -> Revision {
-    Revision { epoch, number, name: 0 }
+    Revision::new(epoch, number, 0)
 }
 
 /// The cache after a read of these records at revision 50 of epoch 5.
@@ -220,6 +220,19 @@ fn a_row_says_when_its_call_may_have_ended_before() {
         cache.change(ends, at(5, 51));
         assert_eq!(cache.rows.back().map(|written| written.ending), Some(ending));
     }
+}
+
+#[test]
+fn a_row_names_steps_that_do_not_count() {
+    let mut ledger = Ledger::new();
+    let id = ledger.open(Phase::Waiting, 7);
+    let record = ledger.kept.calls.get(&id).cloned().unwrap();
+    ledger.machine().settle(&team(), &charged(id, 7)).unwrap();
+    let mut cache = known(Found { calls: vec![(id, Some(record))], ..Found::default() });
+    cache.own.insert(id, Own { voids: vec![at(4, 9)], ..Own::since(at(4, 7)) });
+    let rows = ledger.kept.rows;
+    cache.change(Changes { ended: vec![id], rows, ..Changes::default() }, at(5, 51));
+    assert_eq!(cache.rows.back().map(|written| written.voids.clone()), Some(vec![at(4, 9)]));
 }
 
 #[test]

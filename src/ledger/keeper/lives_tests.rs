@@ -26,7 +26,7 @@ fn news(
     change: impl FnOnce(&mut View<'_>),
 ) -> Option<i64> {
     let mut cache = TeamCache::default();
-    let revision = Some(Revision { epoch: 5, number: 50, name: 0 });
+    let revision = Some(Revision::new(5, 50, 0));
     cache.learn(Found { revision, team: known, ..Found::default() }, 0, (NOW, NOW));
     let (new, rules) = (std::collections::BTreeSet::new(), Ledger::new().rules);
     let mut view = View::new(&cache, &new, &rules, NOW);

@@ -24,9 +24,9 @@ pub(super) async fn handle_reply<K: Keeper, T: KeeperTime>(
     reply: Reply,
 ) -> Result<(), Outage> {
     let Some(found) = reply.found else { return Ok(()) };
-    let confirmed = team.cache().confirmed(found.revision);
+    let confirmed = found.revision.and_then(|found| team.cache().confirmed(found));
     if let Some(confirmed) = confirmed {
-        let InDoubt { makes, changes, swept, crossed } = confirmed;
+        let InDoubt { makes, changes, swept, crossed, .. } = confirmed;
         let mut cache = team.cache();
         cache.owns(&changes, makes);
         cache.change(changes, makes);
@@ -47,14 +47,9 @@ pub(super) async fn handle_reply<K: Keeper, T: KeeperTime>(
     if news != News::Lost {
         let due = (step.from, first_due(reply.at, context.rules));
         let mut cache = team.cache();
-        let shown = cache.learn_ends(&found, reply.at);
         cache.learn(found, reply.marks, due);
         if news == News::TakenOver {
             cache.claim_own();
-        }
-        drop(cache);
-        for InDoubt { swept, crossed, .. } in shown {
-            context.report(&team.id, swept, &crossed);
         }
     }
     Ok(())
@@ -129,8 +124,7 @@ pub(super) async fn close<K: Keeper, T: KeeperTime>(
             Expected::Nothing(context.keeper.leave_mark(&team.id, name).await?)
         }
     };
-    let number = found.map_or(0, |found| found.number + 1);
-    let makes = Revision::begin(now, last, number, context.keeper.name_step());
+    let makes = Revision::begin(now, last, found, context.keeper.name_step());
     let step = writing((expected, &TeamRecord::default()), makes, changes, (now, context.rules));
     let reply = context.keeper.step(&team.id, &step).await?;
     context.time.learn(reply.at);

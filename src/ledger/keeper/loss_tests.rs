@@ -5,8 +5,8 @@ use super::*;
 use crate::ledger::Phase;
 use crate::ledger::keeper::scripted::{Scripted, at, found, knowing, new_team, replied, returned};
 use crate::ledger::keeper::step::Due;
-use crate::ledger::machine::Ended;
 use crate::ledger::machine::memory_records::{self, NOW};
+use crate::ledger::machine::{Ended, name_of_step};
 
 /// The steps of a process that knows a team at change 50 of epoch 5 and reads this.
 fn compared(keeper: &Scripted, team: &Arc<Team>, found: Found) {
@@ -123,12 +123,14 @@ fn a_closed_team_is_known_once_it_was_written() {
 /// The step is reported when the keeper shows that it was written.
 #[test]
 fn a_step_in_doubt_counts_once_it_was_found() {
-    for (is, is_done) in [(at(5, 51), true), (at(5, 52), false)] {
+    let (mine, others) = (at(5, 50).next(name_of_step(1, 1)), at(5, 50).next(name_of_step(2, 1)));
+    for (is, is_done) in [(mine, true), (mine.next(others.name), true), (others, false)] {
         let (keeper, team) = (keeper(Verdict::Done), knowing(found(at(5, 50), None)));
         let record = TeamRecord { rows: [3, 4], ..TeamRecord::default() };
         let changes = Changes { team: Some(record), ..Changes::default() };
         let swept = vec![Ended::of(&memory_records::team())];
-        team.cache().doubt(InDoubt { makes: at(5, 51), changes, swept, crossed: Vec::new() });
+        let (added, crossed) = (Vec::new(), Vec::new());
+        team.cache().doubt(InDoubt { makes: mine, changes, added, swept, crossed });
         compared(&keeper, &team, found(is, None));
         assert_eq!(keeper.events().len(), usize::from(is_done));
     }

@@ -1,6 +1,6 @@
 //! What this process knows from before a loss, until it has restored it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::own::{Claimed, Written};
 use crate::ledger::machine::{Revision, ScopeName, ScopeRecord, TopUpRecord};
@@ -26,6 +26,8 @@ pub(in crate::ledger) struct Memory {
     /// Rows that this process wrote.
     pub(super) rows: VecDeque<Written>,
     pub(super) top_ups: BTreeMap<TopUpId, (Revision, TopUpRecord)>,
+    /// The names of steps that are taken for unwritten and that the store counted until now.
+    pub(super) taken_out: BTreeSet<u64>,
     /// Scopes were restored after the team had opened again; they are yet to be judged.
     pub(super) came_late: bool,
     /// What is known may lack what open calls hold: it was restored late before the loss, and not
@@ -39,20 +41,24 @@ impl Memory {
         fn first<K: Ord + Clone, V: Clone>(all: &BTreeMap<K, V>) -> BTreeMap<K, V> {
             all.iter().take(AT_ONCE).map(|(key, value)| (key.clone(), value.clone())).collect()
         }
+        let is_last = self.scopes.len() <= AT_ONCE;
         Self {
             last: self.last,
             ended_late_at: self.ended_late_at,
             marks: self.marks,
             scopes: first(&self.scopes),
-            calls: first(&self.calls),
+            // Whether a call is open may depend on what the scopes count.
+            calls: if is_last { first(&self.calls) } else { BTreeMap::new() },
             rows: self.rows.iter().take(AT_ONCE).cloned().collect(),
             top_ups: first(&self.top_ups),
+            taken_out: self.taken_out.clone(),
             came_late: self.came_late,
             unjudged: self.unjudged,
         }
     }
 
     pub(super) fn forget(&mut self, some: &Self) {
+        self.taken_out.extend(&some.taken_out);
         self.scopes.retain(|name, _| !some.scopes.contains_key(name));
         self.calls.retain(|id, _| !some.calls.contains_key(id));
         self.rows.drain(..some.rows.len().min(self.rows.len()));

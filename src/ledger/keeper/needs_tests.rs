@@ -11,7 +11,7 @@ use crate::ledger::machine::{ReservationRecord, Revision};
 
 fn seen(calls: Vec<(ReservationId, Option<ReservationRecord>)>) -> TeamCache {
     let mut cache = TeamCache::default();
-    let revision = Some(Revision { epoch: 5, number: 50, name: 0 });
+    let revision = Some(Revision::new(5, 50, 0));
     cache.learn(Found { revision, calls, ..Found::default() }, 0, (NOW, NOW));
     cache
 }
@@ -64,7 +64,7 @@ fn known_calls_are_marked_and_unknown_ones_are_read() {
     let known = |id| ledger.kept.calls.get(&id).cloned();
     let calls = vec![(open, known(open)), (sent, known(sent)), (ended, None)];
     let mut cache = TeamCache::default();
-    let revision = Some(Revision { epoch: 5, number: 50, name: 0 });
+    let revision = Some(Revision::new(5, 50, 0));
     cache.learn(Found { revision, calls, ..Found::default() }, 0, (NOW, NOW));
     let dispatch = |id| Operation::Dispatch { id, response: oneshot::channel().0 };
     let mut operations: Vec<_> = [open, sent, ended, unknown].map(dispatch).into();

@@ -52,12 +52,12 @@ fn a_new_team_is_made_by_its_first_batch() {
             (step.expected, step.reads),
             (Expected::Nothing(LeftMark { name: 1, left_at: 9 }), true)
         );
-        assert_eq!(step.makes.to_numbers(), [epoch, 0, name], "each step has its own");
+        assert_eq!(step.makes, Revision::new(epoch, 0, name), "each step has its own");
     }
     let carried = takes(&mut attempt, (&keeper, &team), &batch, |_| replied(Verdict::Done));
     assert!(carried.unwrap().is_some());
     assert_eq!(keeper.events(), ["made"]);
-    assert_eq!(team.cache().revision().map(Revision::to_numbers), Some([epoch, 0, 6]));
+    assert_eq!(team.cache().revision(), Some(Revision::new(epoch, 0, 6)));
 }
 
 /// Emptied since it was found new, it is asked about again.

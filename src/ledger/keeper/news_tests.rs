@@ -4,7 +4,7 @@ use crate::ledger::keeper::step::TeamRecord;
 use crate::ledger::machine::{Loss, Revision};
 
 const fn at(epoch: u64, number: u64, name: u64) -> Revision {
-    Revision { epoch, number, name }
+    Revision::new(epoch, number, name)
 }
 
 fn found(revision: Revision, loss: Option<Loss>) -> Found {

@@ -3,7 +3,7 @@
 
 use super::step::Changes;
 use crate::ledger::machine::windows::{End, Windows};
-use crate::ledger::machine::{Ended, Ending, ReservationRecord, Revision, ScopeName};
+use crate::ledger::machine::{Ended, Ending, ReservationRecord, Revision, ScopeName, ScopeRecord};
 use crate::ledger::{Crossing, Row};
 
 /// A call that this process makes.
@@ -11,22 +11,15 @@ use crate::ledger::{Crossing, Row};
 pub(super) struct Own {
     /// When it was admitted.
     pub(super) admitted: Revision,
-    /// The first change that may have ended it: its answer was lost, or the call was overdue.
+    /// The first change in which another process may have swept it.
     pub(super) ending: Option<Ending>,
-    /// The change and the row of the end, if no other process can have ended the call before.
-    pub(super) row: Option<Box<(Revision, Row)>>,
+    /// Steps that would have ended it, and are taken for unwritten since a loss.
+    pub(super) voids: Vec<Revision>,
 }
 
 impl Own {
     pub(super) const fn since(admitted: Revision) -> Self {
-        Self { admitted, ending: None, row: None }
-    }
-
-    /// The call as it is to be claimed, including a possible end; it was `seen` open last.
-    pub(super) fn claimed(&self, seen: Revision, record: &ReservationRecord) -> Claimed {
-        let ending = self.ending.or(record.ending);
-        let record = ReservationRecord { ending, ..record.clone() };
-        Claimed { admitted: self.admitted, seen, record }
+        Self { admitted, ending: None, voids: Vec::new() }
     }
 }
 
@@ -38,6 +31,8 @@ pub(in crate::ledger) struct Claimed {
     /// When it was last seen open: nobody had ended it by then.
     pub(super) seen: Revision,
     pub(super) record: ReservationRecord,
+    /// Steps that would have ended it, and are taken for unwritten.
+    pub(super) voids: Vec<Revision>,
 }
 
 impl Claimed {
@@ -58,6 +53,8 @@ pub(super) struct Written {
     pub(super) at: Vec<Revision>,
     /// When the call may have ended before (see [`ReservationRecord::ending`]).
     pub(super) ending: Option<Ending>,
+    /// Steps that would have ended the call before, and are taken for unwritten.
+    pub(super) voids: Vec<Revision>,
     /// Every scope that the call counted in, if it was free: its end may be taken back.
     pub(super) scopes: Vec<ScopeName>,
     pub(super) row: Row,
@@ -67,7 +64,7 @@ impl Written {
     /// A row of a call of which nothing else is known.
     #[cfg(test)]
     pub(super) const fn bare(at: Vec<Revision>, row: Row) -> Self {
-        Self { at, ending: None, scopes: Vec::new(), row }
+        Self { at, ending: None, voids: Vec::new(), scopes: Vec::new(), row }
     }
 
     /// What the end has changed in the scopes.
@@ -79,12 +76,13 @@ impl Written {
     }
 }
 
-/// A step that may have been written: its answer was lost, or it was refused and may have been sent
-/// twice.
+/// A step that may have been written.
 #[derive(Debug)]
 pub(super) struct InDoubt {
     pub(super) makes: Revision,
     pub(super) changes: Changes,
+    /// What it adds to each scope.
+    pub(super) added: Vec<(ScopeName, ScopeRecord)>,
     pub(super) swept: Vec<Ended>,
     pub(super) crossed: Vec<Crossing>,
 }

@@ -5,14 +5,15 @@ use super::cache::TeamCache;
 use super::memory::Memory;
 use super::own::{Claimed, Own};
 use crate::ledger::ReservationId;
-use crate::ledger::machine::{Loss, ScopeRecord};
+use crate::ledger::machine::{Loss, ReservationRecord, ScopeRecord};
 
 impl TeamCache {
     /// Notes a loss: known records move into the memory, and everything is to be read again.
     pub(super) fn remember(&mut self) {
         let calls = self.claimed();
-        let known = std::mem::take(self);
-        let mut memory = known.memory.unwrap_or_default();
+        let mut known = std::mem::take(self);
+        let mut memory = known.memory.take().unwrap_or_default();
+        known.take_for_unwritten(&mut memory);
         if known.revision.epoch > 0 {
             (memory.last, memory.marks) = (memory.last.max(known.revision), known.marks);
         }
@@ -47,16 +48,22 @@ impl TeamCache {
     /// are known there.
     pub(super) fn claim_own(&mut self) {
         let calls = self.claimed();
-        if !calls.is_empty() {
-            self.memory.get_or_insert_default().calls.extend(calls);
+        if !calls.is_empty() || !self.in_doubt.is_empty() {
+            let mut memory = self.memory.take().unwrap_or_default();
+            memory.calls.extend(calls);
+            self.take_for_unwritten(&mut memory);
+            self.memory = Some(memory);
         }
     }
 
     /// This process's calls, as they are to be claimed.
     fn claimed(&self) -> Vec<(ReservationId, Claimed)> {
         let own = self.own.iter();
-        own.filter_map(|(id, own)| {
-            Some((*id, own.claimed(self.seen_open(*id)?, self.last_known(*id)?)))
+        own.filter_map(|(id, Own { admitted, ending, voids })| {
+            let (seen, record) = (self.seen_open(*id)?, self.last_known(*id)?);
+            let record = ReservationRecord { ending: ending.or(record.ending), ..record.clone() };
+            let voids = voids.iter().copied().chain(self.may_end(*id)).collect();
+            Some((*id, Claimed { admitted: *admitted, seen, record, voids }))
         })
         .collect()
     }
@@ -79,7 +86,8 @@ impl TeamCache {
         for (id, call) in &some.calls {
             // Owned again, so that it survives the next loss.
             if self.calls.0.get(id).is_some_and(|(_, record)| record.is_some()) {
-                self.own.insert(*id, Own::since(call.admitted));
+                let voids = call.voids.clone();
+                self.own.insert(*id, Own { voids, ..Own::since(call.admitted) });
             } else if self.is_covered(*id, call) {
                 self.covered.insert(*id, call.may_have_ended_from(self.revision.epoch));
             }

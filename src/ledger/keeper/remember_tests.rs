@@ -11,7 +11,7 @@ use crate::ledger::machine::{
 use crate::ledger::{Phase, Row, Scope, TopUpId};
 
 const fn at(epoch: u64, number: u64) -> Revision {
-    Revision { epoch, number, name: 0 }
+    Revision::new(epoch, number, 0)
 }
 
 fn counts() -> ScopeRecord {
@@ -49,7 +49,7 @@ fn row() -> Row {
 
 /// A call that was read at that revision.
 fn claimed(record: ReservationRecord) -> Claimed {
-    Claimed { admitted: at(5, 50), seen: at(5, 50), record }
+    Claimed { admitted: at(5, 50), seen: at(5, 50), record, voids: Vec::new() }
 }
 
 /// The team is read again, open or closed, in the epoch after the loss.
@@ -122,6 +122,22 @@ fn what_is_remembered_is_restored_some_at_a_time() {
         cache.note_restored(&left);
     }
     panic!("all of it is restored");
+}
+
+/// Whether a call is open may depend on what the scopes count.
+#[test]
+fn calls_are_restored_after_the_last_scopes() {
+    let mut ledger = Ledger::new();
+    let id = ledger.open(Phase::Waiting, 7);
+    let call = claimed(ledger.kept.calls.remove(&id).unwrap());
+    let mut memory = Memory { calls: [(id, call)].into(), ..Memory::default() };
+    memory.scopes.extend(users(AT_ONCE + 1));
+    for (step, has_calls) in [(7, false), (8, true)] {
+        let some = Memory { taken_out: [step].into(), ..memory.some() };
+        assert_eq!(some.calls.contains_key(&id), has_calls);
+        memory.forget(&some);
+    }
+    assert_eq!((memory.taken_out.clone(), memory.some().taken_out), ([7, 8].into(), [7, 8].into()));
 }
 
 #[test]
@@ -227,6 +243,7 @@ fn a_row_of_a_call_sent_since_is_forgotten() {
     let written = Written {
         at: vec![at(5, 50)],
         ending: Some(Ending::from(4, 9)),
+        voids: Vec::new(),
         scopes: Vec::new(),
         row: Row { id, ..row },
     };

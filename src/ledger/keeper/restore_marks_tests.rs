@@ -11,7 +11,7 @@ use crate::ledger::machine::{ReservationRecord, ScopeName, ScopeRecord};
 use crate::ledger::{Outcome, Phase, ReservationId, Row, Scope, Settlement};
 
 const fn at(epoch: u64, number: u64) -> Revision {
-    Revision { epoch, number, name: 0 }
+    Revision::new(epoch, number, 0)
 }
 
 /// An open call that waits, and the row of its sweep in the lost history.

@@ -15,7 +15,7 @@ use crate::ledger::machine::{Ending, ReservationRecord, ScopeName, ScopeRecord, 
 use crate::ledger::{Phase, ReservationId, Row, Scope, TopUpId};
 
 const fn at(epoch: u64, number: u64) -> Revision {
-    Revision { epoch, number, name: 0 }
+    Revision::new(epoch, number, 0)
 }
 
 /// A team whose changes after change 50 of epoch 5 were lost a second ago.
@@ -64,7 +64,7 @@ fn memory(of: impl FnOnce(&mut Memory)) -> Memory {
 
 fn claimed(admitted: u64, record: &ReservationRecord) -> Claimed {
     let admitted = at(5, admitted);
-    Claimed { admitted, seen: admitted, record: record.clone() }
+    Claimed { admitted, seen: admitted, record: record.clone(), voids: Vec::new() }
 }
 
 fn restored(some: &Memory, cache: &TeamCache) -> Option<Changes> {

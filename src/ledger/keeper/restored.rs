@@ -50,7 +50,10 @@ pub(super) fn some_restored(
         let Claimed { admitted, record, .. } = call;
         let is_there = view.reservation(team, *id).map_err(|_| known())?.is_some();
         let has_ended = !record.unread && view.is_restored(*id)?;
-        let is_lacking = loss.lacks(*admitted) && !loss.covers(*admitted) && !has_ended;
+        // When the team opened, a step had ended it that does not count any more.
+        let is_back = call.voids.iter().any(|step| some.taken_out.contains(&step.name));
+        let is_lacking =
+            loss.lacks(*admitted) && (is_back || !loss.covers(*admitted)) && !has_ended;
         if is_there || is_lacking {
             let ending = may_have_ended_since(call, is_there, (&loss, &epochs));
             let deadline = deadline(now, rules);
@@ -90,6 +93,9 @@ fn restore_scopes(
                 // The team counts every call.
                 void.extend((name.level == "team").then_some(*place));
             }
+        }
+        if name.level == "team" {
+            some.taken_out.extend(known.voids_in(&record));
         }
         if record.restore(&known) {
             view.put_scope(team, name, record)?;
@@ -187,8 +193,8 @@ fn has_ended_before(
     written: &Written,
     loss: &Loss,
 ) -> Result<bool, Missing> {
-    let Some(ending) = written.ending else { return Ok(false) };
-    let is_there = !loss.lacks(ending.change());
+    let ending = written.ending.map(Ending::change);
+    let is_there = ending.iter().chain(&written.voids).any(|change| !loss.lacks(*change));
     Ok(is_there && view.reservation(team, written.row.id)?.is_none_or(|record| record.unread))
 }
 

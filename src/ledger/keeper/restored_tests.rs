@@ -6,8 +6,8 @@ use super::super::CellName;
 use super::super::step::{Found, TeamRecord};
 use super::*;
 use crate::credits::Credits;
-use crate::ledger::machine::windows::Windows;
-use crate::ledger::machine::{EndedBy, Loss, ScopeName, ScopeRecord};
+use crate::ledger::machine::windows::{End, Windows};
+use crate::ledger::machine::{EndedBy, Loss, ScopeName, ScopeRecord, name_of_step};
 use crate::ledger::{
     CallResult, CallSummary, OnUnknown, Outcome, ReservationId, Retention, Row, Scope,
 };
@@ -64,14 +64,19 @@ fn ended(id: ReservationId, outcome: Outcome, charged: u64) -> Written {
         summary: CallSummary::default().into(),
         result: CallResult::default(),
     };
-    Written::bare(vec![Revision { epoch: BEFORE, number: 7, name: 1 }], row)
+    Written::bare(vec![Revision::new(BEFORE, 7, 1)], row)
+}
+
+/// A call as its process claims it, which admitted it and has seen it open.
+fn claimed((admitted, seen): (Revision, Revision), record: ReservationRecord) -> Claimed {
+    Claimed { admitted, seen, record, voids: Vec::new() }
 }
 
 /// The memory of a process after a loss, with this call open.
 fn knowing(id: ReservationId, record: &ReservationRecord) -> TeamCache {
     let loss = Loss { closed: false, ..Loss::noticed(None, None, NOW - 3) };
     let found = Found {
-        revision: Some(Revision { epoch: EPOCH, number: 3, name: 2 }),
+        revision: Some(Revision::new(EPOCH, 3, 2)),
         team: TeamRecord { loss: Some(loss), ..TeamRecord::default() },
         scopes: vec![(ScopeName::from(&Scope::Team), ScopeRecord::default())],
         calls: vec![(id, Some(record.clone()))],
@@ -135,7 +140,7 @@ fn a_free_end_before_another_end_is_taken_back() {
         let mut known = ScopeRecord::default();
         known.reserve(&windows, 4);
         known.settle(&windows, &end);
-        known.seal_at(Revision { number, ..written.at[0] });
+        known.seal_at(Revision::new(BEFORE, number, 1));
         let mut some = Memory {
             scopes: [(name.clone(), known)].into(),
             rows: [written.clone()].into(),
@@ -143,7 +148,7 @@ fn a_free_end_before_another_end_is_taken_back() {
         };
         let loss = Loss { closed: false, ..Loss::noticed(None, None, NOW - 3) };
         let found = Found {
-            revision: Some(Revision { epoch: EPOCH, number: 3, name: 2 }),
+            revision: Some(Revision::new(EPOCH, 3, 2)),
             team: TeamRecord { loss: Some(loss), ..TeamRecord::default() },
             scopes: vec![(name.clone(), ScopeRecord::default())],
             calls: vec![(id, None)],
@@ -187,8 +192,8 @@ fn a_stale_mark_does_not_apply_after_a_claim() {
         (ReservationId::new(), ReservationRecord { dispatched: false, claimed: 0, ..sent() });
     for is_there in [true, false] {
         let (mut cache, rules) = (knowing(id, &waits), rules());
-        let admitted = Revision { epoch: BEFORE, number: 2, name: 1 };
-        let call = Claimed { admitted, seen: admitted, record: waits.clone() };
+        let admitted = Revision::new(BEFORE, 2, 1);
+        let call = claimed((admitted, admitted), waits.clone());
         let mut some = Memory::default();
         some.calls.insert(id, call);
         if !is_there {
@@ -232,11 +237,59 @@ fn a_row_in_the_copy_is_not_written_twice() {
     let left = |number| Loss { kept: [(BEFORE, number)].into(), ..Loss::default() };
     let mut gone = knowing(id, &sent());
     gone.calls.put(id, None, gone.revision);
-    let rows =
-        |cache: &TeamCache, number| restored_after(cache, &written, &left(number)).rows.len();
-    assert_eq!(rows(&gone, 7), 0, "a second row of one call");
-    assert_eq!(rows(&gone, 6), 1, "what is left had not come to that end");
-    assert_eq!(rows(&knowing(id, &sent()), 7), 1, "it has not ended there");
+    let void =
+        Written { voids: vec![Revision::new(BEFORE, 7, 1)], ..ended(id, Outcome::Charged, 4) };
+    for written in [written, void] {
+        let rows =
+            |cache: &TeamCache, number| restored_after(cache, &written, &left(number)).rows.len();
+        assert_eq!(rows(&gone, 7), 0, "a second row of one call");
+        assert_eq!(rows(&gone, 6), 1, "what is left had not come to that end");
+        assert_eq!(rows(&knowing(id, &sent()), 7), 1, "it has not ended there");
+    }
+}
+
+/// The answer to its end was lost, and then the store. The team opened with the records of a
+/// process that had seen that end written, so nothing was held for the call.
+#[test]
+fn a_call_is_back_if_its_end_does_not_count() {
+    let (id, name) = (ReservationId::new(), ScopeName::from(&Scope::Team));
+    let at = |number| Revision::new(BEFORE, number, name_of_step(1, number));
+    let mut before = ScopeRecord::default();
+    before.reserve(&windows(), 4);
+    let mut after = before.clone();
+    after.settle(&windows(), &End { price: 4, charged: 4, counted: true });
+    let comes_back = |seen: Revision, voids: Vec<Revision>| {
+        let (mut mine, mut seen_record) = (before.clone(), after.clone());
+        mine.seal_at(at(6));
+        let added = after.added_to(&before, std::iter::empty());
+        voids.iter().for_each(|step| mine.take_for_unwritten(*step, added.clone()));
+        seen_record.seal_at(seen);
+        let call = Claimed { voids, ..claimed((at(2), at(6)), sent()) };
+        let mut some = Memory {
+            scopes: [(name.clone(), mine)].into(),
+            calls: [(id, call)].into(),
+            ..Memory::default()
+        };
+        let covered = seen_record.sealed();
+        let loss = Loss { closed: false, covered, ..Loss::noticed(None, None, NOW - 3) };
+        let mut cache = knowing(id, &sent());
+        cache.team.loss = Some(loss);
+        cache.scopes.put(name.clone(), seen_record, cache.revision);
+        cache.calls.put(id, None, cache.revision);
+        let changes = some_restored(&team(), &mut some, &cache, &rules(), NOW).unwrap();
+        let Some((_, changes)) = changes else { return (false, [1, 0, 4, 0]) };
+        let team = changes.scopes[&name].as_ref().unwrap();
+        let counts = <[u64; 4]>::from(team.counts(Period::Total, &windows()));
+        (changes.opened.contains_key(&id), counts)
+    };
+    let (with, without) = (at(7).next(name_of_step(2, 1)), Revision::new(BEFORE, 8, 1));
+    assert_eq!(comes_back(with, vec![at(7)]), (true, [0, 1, 0, 4]));
+    assert_eq!(
+        comes_back(without, vec![at(7)]),
+        (false, [1, 0, 4, 0]),
+        "another call stands for it"
+    );
+    assert_eq!(comes_back(with, Vec::new()), (false, [1, 0, 4, 0]), "no step of its own ended it");
 }
 
 /// The process was away for longer than an unrenewed call lives.
@@ -246,9 +299,9 @@ fn a_call_of_an_absent_gateway_may_have_been_swept() {
     let ending = |deadline| {
         let record = ReservationRecord { deadline, claimed: BEFORE, ..sent() };
         let cache = knowing(id, &record);
-        let at = |number| Revision { epoch: BEFORE, number, name: 1 };
+        let at = |number| Revision::new(BEFORE, number, 1);
         let mut some = Memory::default();
-        some.calls.insert(id, Claimed { admitted: at(2), seen: at(4), record });
+        some.calls.insert(id, claimed((at(2), at(4)), record));
         let (_, changes) =
             some_restored(&team(), &mut some, &cache, &rules(), NOW).unwrap().unwrap();
         let claimed = &changes.opened[&id];
@@ -266,9 +319,9 @@ fn a_call_of_an_absent_gateway_may_have_been_swept() {
 /// The copy that took over has the call, and was lost as well.
 #[test]
 fn a_copied_call_may_have_ended_after_the_copy() {
-    let at = |number| Revision { epoch: BEFORE, number, name: 1 };
+    let at = |number| Revision::new(BEFORE, number, 1);
     let record = ReservationRecord { ending: Some(Ending::from(BEFORE, 9)), ..sent() };
-    let call = Claimed { admitted: at(2), seen: at(8), record };
+    let call = claimed((at(2), at(8)), record);
     for (kept, is_there, ending) in [
         (&[(BEFORE, 4), (BEFORE + 1, 6)][..], true, 5),
         (&[(BEFORE, 9), (BEFORE + 1, 6)], true, 9),
@@ -284,11 +337,11 @@ fn a_copied_call_may_have_ended_after_the_copy() {
 /// The next epoch began without records, so nobody could sweep the call any more.
 #[test]
 fn nobody_has_swept_a_call_after_its_epoch_was_lost() {
-    let seen = Revision { epoch: BEFORE, number: 8, name: 1 };
+    let seen = Revision::new(BEFORE, 8, 1);
     let loss = Loss { noticed_at: 100, ..Loss::default() };
     let ended = |deadline, epochs: &[u64], ending| {
         let record = ReservationRecord { deadline, ending, ..sent() };
-        may_have_ended_since(&Claimed { admitted: seen, seen, record }, false, (&loss, epochs))
+        may_have_ended_since(&claimed((seen, seen), record), false, (&loss, epochs))
     };
     let swept = |deadline| Some(Ending::swept_after(seen, deadline));
     assert_eq!(ended(50, &[BEFORE, 51, 80], None), swept(50), "it was overdue before that");
@@ -300,24 +353,20 @@ fn nobody_has_swept_a_call_after_its_epoch_was_lost() {
 /// It was claimed with a doubt before, and is away again.
 #[test]
 fn a_call_may_be_in_doubt_twice() {
-    let seen = Revision { epoch: BEFORE, number: 8, name: 1 };
+    let seen = Revision::new(BEFORE, 8, 1);
     let loss = Loss { noticed_at: 100, ..Loss::default() };
     let ended = |deadline, ending| {
         let record = ReservationRecord { deadline, ending: Some(ending), ..sent() };
-        may_have_ended_since(&Claimed { admitted: seen, seen, record }, false, (&loss, &[]))
+        may_have_ended_since(&claimed((seen, seen), record), false, (&loss, &[]))
     };
     let own = Ending::from;
     assert_eq!(ended(50, own(BEFORE - 1, 7)), Some(own(BEFORE - 1, 0)));
     assert_eq!(ended(50, own(BEFORE, 7)), Some(own(BEFORE, 7)));
     assert_eq!(ended(100, own(BEFORE - 1, 7)), Some(own(BEFORE - 1, 7)));
-    let swept = |epoch, number, deadline| {
-        Ending::swept_after(Revision { epoch, number, name: 1 }, deadline)
-    };
+    let swept =
+        |epoch, number, deadline| Ending::swept_after(Revision::new(epoch, number, 1), deadline);
     let first = Ending { number: 0, ..swept(BEFORE - 1, 6, 20) };
     assert_eq!(ended(50, swept(BEFORE - 1, 6, 20)), Some(first), "no sweep was earlier");
-    let step = Ending::with(Revision { epoch: BEFORE, number: 9, name: 3 });
-    assert_eq!(ended(50, step), Some(own(BEFORE, 9)), "more than that step may have ended it");
-    assert_eq!(ended(100, step), Some(step));
     assert_eq!(ended(50, swept(BEFORE, 6, 70)), Some(swept(BEFORE, 6, 50)));
 }
 

@@ -143,7 +143,7 @@ pub(super) fn new_team() -> Arc<Team> {
 
 /// A revision of an epoch.
 pub(super) const fn at(epoch: u64, number: u64) -> Revision {
-    Revision { epoch, number, name: 0 }
+    Revision::new(epoch, number, 0)
 }
 
 impl Keeper for Scripted {

@@ -138,6 +138,11 @@ impl Changes {
         self.opened.contains_key(&id) || self.ended.contains(&id)
     }
 
+    /// Whether a call is ended; it may keep slots.
+    pub(super) fn ends(&self, id: ReservationId) -> bool {
+        self.ended.contains(&id) || self.opened.get(&id).is_some_and(|record| record.unread)
+    }
+
     /// Whether nothing changes.
     pub(in crate::ledger) fn is_nothing(&self) -> bool {
         let Self { team, scopes, ends, opened, ended, rows, cells, days, top_ups, .. } = self;

@@ -4,7 +4,7 @@ use crate::ledger::machine::memory_records::{Ledger, charged, team};
 use crate::ledger::{Phase, Scope};
 
 const fn at(epoch: u64, number: u64) -> Revision {
-    Revision { epoch, number, name: 0 }
+    Revision::new(epoch, number, 0)
 }
 
 fn row() -> Row {

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     const fn at(number: u64) -> Revision {
-        Revision { epoch: 5, number, name: 0 }
+        Revision::new(5, number, 0)
     }
 
     fn of(old: usize, fresh: usize) -> Table<usize, usize> {

@@ -74,7 +74,7 @@ fn taking_over<K: Keeper, T: KeeperTime>(
 ) -> Step {
     let now = context.time.now();
     let name = context.keeper.name_step();
-    let makes = Revision::begin(now, revision.epoch, revision.number + 1, name);
+    let makes = Revision::begin(now, revision.epoch, Some(revision), name);
     let loss = Loss::taken_over(revision, record.loss.as_ref(), now, marks);
     let taken = TeamRecord { loss: Some(loss), replication_id, ..record };
     let changes = Changes { team: Some(taken), ..Changes::default() };

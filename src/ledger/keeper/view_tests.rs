@@ -9,7 +9,7 @@ const DAY: i64 = 86_400 * SECOND;
 
 fn known(found: Found) -> TeamCache {
     let mut cache = TeamCache::default();
-    let revision = Some(Revision { epoch: 5, number: 50, name: 0 });
+    let revision = Some(Revision::new(5, 50, 0));
     cache.learn(Found { revision, ..found }, 0, (NOW, NOW + TTL));
     cache
 }

@@ -32,7 +32,6 @@ impl Earlier<'_> {
             return false;
         }
         match ending.by {
-            EndedBy::Steps(first, last) => team.may_include(ending.change(), first..=last),
             EndedBy::Sweep(deadline) if deadline > self.ended_late_at => false,
             EndedBy::Any | EndedBy::Sweep(_) => self.has_come_to(ending, &team.sealed()),
         }

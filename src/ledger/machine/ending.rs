@@ -20,9 +20,6 @@ pub(in crate::ledger) enum EndedBy {
     /// Any change from that one on.
     #[default]
     Any,
-    /// Only that change, and only if it was made by a step of the call's process whose answer was
-    /// lost: one with a name from the first of these to the last. A process numbers its steps.
-    Steps(u64, u64),
     /// Only a sweep, from that change on: the call's process was away at this deadline, in
     /// microseconds of Unix time.
     Sweep(i64),
@@ -34,12 +31,6 @@ impl Ending {
         Self { epoch, number, by: EndedBy::Any }
     }
 
-    /// The step that makes this change may have ended the call.
-    pub(in crate::ledger) const fn with(makes: Revision) -> Self {
-        let Revision { epoch, number, name } = makes;
-        Self { epoch, number, by: EndedBy::Steps(name, name) }
-    }
-
     /// A call with this deadline may have been swept in any change after this one.
     pub(in crate::ledger) const fn swept_after(seen: Revision, deadline: i64) -> Self {
         Self { epoch: seen.epoch, number: seen.number + 1, by: EndedBy::Sweep(deadline) }
@@ -47,18 +38,13 @@ impl Ending {
 
     /// The change, without the name of its step.
     pub(in crate::ledger) const fn change(self) -> Revision {
-        Revision { epoch: self.epoch, number: self.number, name: 0 }
+        Revision::new(self.epoch, self.number, 0)
     }
 
     /// The same when the call may also have ended later, in another way.
     pub(in crate::ledger) fn or_later(self, other: Self) -> Self {
         let by = match (self.by, other.by) {
             (EndedBy::Sweep(one), EndedBy::Sweep(other)) => EndedBy::Sweep(one.min(other)),
-            (EndedBy::Steps(first, last), EndedBy::Steps(from, to))
-                if self.change() == other.change() =>
-            {
-                EndedBy::Steps(first.min(from), last.max(to))
-            }
             _ => EndedBy::Any,
         };
         Self { by, ..self }
@@ -66,9 +52,6 @@ impl Ending {
 
     /// The same when others may also have ended the call in an earlier change of that epoch.
     pub(in crate::ledger) fn or_from(self, number: u64) -> Self {
-        match self.by {
-            EndedBy::Steps(..) => self,
-            EndedBy::Any | EndedBy::Sweep(_) => Self { number: number.min(self.number), ..self },
-        }
+        Self { number: number.min(self.number), ..self }
     }
 }

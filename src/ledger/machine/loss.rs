@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     const fn at(epoch: u64, number: u64) -> Revision {
-        Revision { epoch, number, name: 0 }
+        Revision::new(epoch, number, 0)
     }
 
     #[test]

@@ -9,8 +9,9 @@
 //! which form), `bucket` and `judgement` (one limit), `ends` (when a scope may be forgotten),
 //! `past` (rows and usage), `state` (each operation), `slots`, `sweep`, `reading`, `soft`, `topup`,
 //! `open`, and `records` (the store's side). After a loss: `revision` and `loss` (what is missing),
-//! `shares` (merging a scope), `ending` and `earlier` (calls that may have ended), `held` and
-//! `standing` (what is held without a record), `unclaimed` (calls that no process claims).
+//! `shares` (merging a scope), `void` (steps that do not count), `ending` and `earlier` (calls that
+//! may have ended), `held` and `standing` (what is held without a record), `unclaimed` (calls that
+//! no process claims).
 
 pub(in crate::ledger) mod bucket;
 mod earlier;
@@ -35,6 +36,7 @@ pub(in crate::ledger) mod state;
 mod sweep;
 pub(in crate::ledger) mod topup;
 pub(in crate::ledger) mod unclaimed;
+mod void;
 pub(in crate::ledger) mod windows;
 mod written;
 
@@ -46,5 +48,5 @@ pub(in crate::ledger) use loss::Loss;
 pub(in crate::ledger) use past::Ended;
 pub(in crate::ledger) use record::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
 pub(in crate::ledger) use records::{Cell, Records};
-pub(in crate::ledger) use revision::Revision;
+pub(in crate::ledger) use revision::{Revision, name_of_step};
 pub(in crate::ledger) use state::{Machine, Rules};

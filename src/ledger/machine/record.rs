@@ -46,6 +46,9 @@ pub(in crate::ledger) struct ScopeRecord {
     /// Counts of epochs that a loss has ended, as long as they must be kept apart.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) shares: Shares,
+    /// Steps of those epochs that do not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) voids: Vec<Void>,
 }
 
 /// Shares by epoch; `shares` merges them.
@@ -56,10 +59,20 @@ pub(super) type Shares = BTreeMap<u64, Share>;
 pub(super) struct Share {
     /// The number of the last change of that epoch that it includes.
     pub(super) number: u64,
-    /// The name of the step that made it; 0 when that is unknown.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub(super) name: u64,
+    /// The last step of each process that it includes; none when they are unknown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) last_steps: Vec<u64>,
     pub(super) counted: Box<ScopeRecord>,
+}
+
+/// What a step of a past epoch that does not count would have added to a scope; see `void`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Void {
+    pub(super) epoch: u64,
+    /// The number of the change that it would have made.
+    pub(super) number: u64,
+    pub(super) name: u64,
+    pub(super) added: Box<ScopeRecord>,
 }
 
 // serde passes the field by reference.

@@ -6,7 +6,6 @@
 //! is a count.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::record::{ScopeRecord, Share, Shares};
@@ -22,7 +21,8 @@ impl ScopeRecord {
                 // What is not noted yet was counted in the first of these epochs; the scope did not
                 // change in the others.
                 let counted = Box::new(self.unsealed());
-                self.shares.insert(*epoch, Share { number: *number, name: 0, counted });
+                let last_steps = Vec::new();
+                self.shares.insert(*epoch, Share { number: *number, last_steps, counted });
             }
         }
     }
@@ -33,7 +33,7 @@ impl ScopeRecord {
         if let Some(share) = self.shares.get_mut(&last.epoch)
             && share.number == last.number
         {
-            share.name = last.name;
+            share.last_steps = last.last_steps().collect();
         }
     }
 
@@ -42,11 +42,15 @@ impl ScopeRecord {
         for (epoch, share) in &before.shares {
             self.shares.entry(*epoch).or_insert_with(|| share.clone());
         }
+        if self.voids.is_empty() {
+            self.voids.clone_from(&before.voids);
+        }
     }
 
     /// Forgets the shares: all counts belong to the current epoch.
     pub(in crate::ledger) fn unseal(&mut self) {
         self.shares.clear();
+        self.voids.clear();
     }
 
     /// How far it has come in each past epoch.
@@ -54,17 +58,8 @@ impl ScopeRecord {
         self.shares.iter().map(|(epoch, share)| (*epoch, share.number)).collect()
     }
 
-    /// Whether what it counted in an earlier epoch may include this change, if a step with one of
-    /// these names made it.
-    pub(super) fn may_include(&self, change: Revision, names: RangeInclusive<u64>) -> bool {
-        self.shares.get(&change.epoch).is_some_and(|share| {
-            let is_same = share.name == 0 || names.contains(&share.name);
-            share.number > change.number || (share.number == change.number && is_same)
-        })
-    }
-
-    /// Takes over what another record of the same scope has counted beyond this one in past epochs.
-    /// Returns whether that is anything.
+    /// Takes over what another record of the same scope has counted beyond this one in past epochs,
+    /// and which steps it takes for unwritten. Returns whether that is anything.
     pub(in crate::ledger) fn restore(&mut self, known: &Self) -> bool {
         let mut more = false;
         for (epoch, share) in &known.shares {
@@ -77,6 +72,7 @@ impl ScopeRecord {
             self.shares.insert(*epoch, share.clone());
             more = true;
         }
+        more |= self.take_over_voids(known);
         if more {
             self.clamp();
         }
@@ -112,14 +108,19 @@ impl ScopeRecord {
 
     /// Counts beyond all noted shares.
     fn unsealed(&self) -> Self {
-        let mut rest = Self { shares: Shares::new(), ..self.clone() };
+        let mut rest = Self { shares: Shares::new(), voids: Vec::new(), ..self.clone() };
         for share in self.shares.values() {
             rest.combine(&Self::default(), &share.counted, |is, _, less| is.wrapping_sub(less));
         }
         rest
     }
 
-    fn combine(&mut self, more: &Self, less: &Self, with: impl Fn(u64, u64, u64) -> u64 + Copy) {
+    pub(super) fn combine(
+        &mut self,
+        more: &Self,
+        less: &Self,
+        with: impl Fn(u64, u64, u64) -> u64 + Copy,
+    ) {
         let counts = |is, more, less| combined(is, more, less, with);
         self.total = counts(self.total, more.total, less.total);
         for (ours, (more, less)) in [
@@ -164,7 +165,7 @@ impl ScopeRecord {
     }
 }
 
-const fn add_and_subtract(is: u64, more: u64, less: u64) -> u64 {
+pub(super) const fn add_and_subtract(is: u64, more: u64, less: u64) -> u64 {
     is.wrapping_add(more).wrapping_sub(less)
 }
 
@@ -259,7 +260,7 @@ mod tests {
         let end = End { price: 5, charged: 4, counted: true };
         let mut record = then.clone();
         record.settle(&windows(), &end);
-        let at = |epoch| Revision { epoch, number: 10, name: 7 };
+        let at = |epoch| Revision::new(epoch, 10, 7);
         for (epoch, is) in [(1, [1, 1, 3, 5]), (2, [2, 0, 7, 0])] {
             let mut known = known(&record, 1, 10);
             known.take_back(at(epoch), &windows(), &end);
@@ -301,19 +302,6 @@ mod tests {
         let mut then = known(&ScopeRecord::default(), 1, 10);
         then.seal(&[(1, 10), (2, 4)].into());
         assert!(then.shares.values().all(|share| share.counted.shares.is_empty()));
-    }
-
-    /// A share may be noted without the name of the step that made its last change.
-    #[test]
-    fn a_share_says_which_step_came_last() {
-        let mut then = ScopeRecord::default();
-        then.seal_at(Revision { epoch: 1, number: 10, name: 7 });
-        then.seal_at(Revision { epoch: 1, number: 12, name: 9 });
-        let of = |number| Revision { epoch: 1, number, name: 0 };
-        assert!(then.may_include(of(10), 7..=8) && !then.may_include(of(10), 8..=9));
-        assert!(then.may_include(of(9), 8..=9) && !then.may_include(of(11), 7..=8));
-        assert!(known(&then, 2, 4).may_include(Revision { epoch: 2, ..of(4) }, 8..=9));
-        assert!(!then.may_include(Revision { epoch: 2, ..of(4) }, 7..=8));
     }
 
     #[test]

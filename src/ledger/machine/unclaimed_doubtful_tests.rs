@@ -109,7 +109,7 @@ fn a_copy_without_a_doubtful_call_has_not_ended_it() {
     {
         let (kept, calls) = ([(EPOCH - 1, kept)].into(), vec![mine.clone(), other.clone()]);
         let judged = if late {
-            let revision = Revision { epoch: EPOCH, number: 5, name: 0 };
+            let revision = Revision::new(EPOCH, 5, 0);
             judge_late(&scopes, &calls, (revision, earlier(&kept)), (8, 9))
         } else {
             judge(&scopes, calls, (EPOCH, earlier(&kept)), (8, 9))

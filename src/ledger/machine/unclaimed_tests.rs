@@ -174,12 +174,7 @@ fn late(
     calls: &[(ReservationId, ReservationRecord)],
     number: u64,
 ) -> Judged {
-    judge_late(
-        scopes,
-        calls,
-        (Revision { epoch: EPOCH, number, name: 0 }, earlier(&Kept::new())),
-        (8, 9),
-    )
+    judge_late(scopes, calls, (Revision::new(EPOCH, number, 0), earlier(&Kept::new())), (8, 9))
 }
 
 #[test]

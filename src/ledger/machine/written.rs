@@ -1,8 +1,6 @@
 //! Writes a scope's record as the JSON that serde reads. Every call writes one for each of its
 //! scopes, and serde takes several times as long.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::bucket::Bucket;
@@ -12,7 +10,8 @@ use super::windows::{Counts, WindowCounts};
 impl ScopeRecord {
     /// Writes it as JSON.
     pub(in crate::ledger) fn write(&self, bytes: &mut Vec<u8>) {
-        let Self { total, days, months, buckets, unread, topped_up, crossed, until, shares } = self;
+        let Self { total, days, months, buckets, unread, topped_up, .. } = self;
+        let Self { crossed, until, shares, voids, .. } = self;
         bytes.extend_from_slice(b"{\"total\":");
         counts(bytes, *total);
         windows(bytes, b",\"days\":{", days);
@@ -32,12 +31,13 @@ impl ScopeRecord {
                 number(bytes, value);
             }
         }
-        rare(bytes, b",\"crossed\":", crossed);
+        rare(bytes, b",\"crossed\":", crossed, crossed.is_empty());
         if let Some(until) = until {
             bytes.extend_from_slice(b",\"until\":");
             number(bytes, *until);
         }
-        rare(bytes, b",\"shares\":", shares);
+        rare(bytes, b",\"shares\":", shares, shares.is_empty());
+        rare(bytes, b",\"voids\":", voids, voids.is_empty());
         bytes.push(b'}');
     }
 }
@@ -82,21 +82,18 @@ fn windows(bytes: &mut Vec<u8>, begins: &[u8], windows: &WindowCounts) {
     bytes.push(b'}');
 }
 
-/// Writes a map, which is rarely present.
-fn rare<K: Ord + Serialize, V: Serialize>(
-    bytes: &mut Vec<u8>,
-    begins: &[u8],
-    map: &BTreeMap<K, V>,
-) {
-    if !map.is_empty() {
+/// Writes what is rarely present.
+fn rare(bytes: &mut Vec<u8>, begins: &[u8], what: &impl Serialize, is_empty: bool) {
+    if !is_empty {
         bytes.extend_from_slice(begins);
-        drop(serde_json::to_writer(&mut *bytes, map));
+        drop(serde_json::to_writer(&mut *bytes, what));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::machine::revision::Revision;
     use crate::ledger::machine::windows::Windows;
     use crate::team::limit::Period;
 
@@ -123,9 +120,10 @@ mod tests {
         record.mark_crossed(Period::Day, "2026 \"11\"".to_owned());
         record.set_until(Some(-1));
         record.seal(&[(3, 4)].into());
+        record.take_for_unwritten(Revision::new(3, 5, 6), ScopeRecord::default());
         assert_eq!(written(&record), serde_json::to_string(&record).unwrap());
         assert!(
-            ["unread", "topped_up", "crossed", "until", "shares"]
+            ["unread", "topped_up", "crossed", "until", "shares", "voids"]
                 .iter()
                 .all(|name| written(&record).contains(name))
         );

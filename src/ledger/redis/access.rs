@@ -1,6 +1,6 @@
 //! Access of one handle to Redis, with what it knows of the server.
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use super::settings::Settings;
 use crate::clock::Clock;
 use crate::ledger::OnLoss;
 use crate::ledger::keeper::LossRules;
+use crate::ledger::machine::name_of_step;
 use crate::maps::FastMap;
 use crate::store::{Client, Cmd, Outage, Script, UnusableSettings, Value};
 use crate::team::TeamId;
@@ -23,13 +24,33 @@ pub(super) struct RedisKeeper {
     pub(super) client: Client,
     pub(super) settings: Settings,
     pub(super) script: Script,
-    /// Name of this process among those that take turns.
-    pub(super) process: String,
+    pub(super) process: Arc<Process>,
     pub(super) trust: Trust,
     pub(super) replication_ids: ReplicationIds,
     keys: Mutex<FastMap<TeamId, Arc<Keys>>>,
-    /// Number for the next step's name.
-    pub(super) names: AtomicU64,
+}
+
+/// A process among those that use the store, with all its handles.
+pub(super) struct Process {
+    /// Its name among those that take turns.
+    pub(super) name: String,
+    /// Its part in the names of its steps.
+    number: u64,
+    steps: AtomicU64,
+}
+
+impl Process {
+    pub(super) fn new() -> Self {
+        let id = Uuid::now_v7();
+        // The second half of the id is random.
+        let (name, (_, number)) = (id.simple().to_string(), id.as_u64_pair());
+        Self { name, number, steps: AtomicU64::new(1) }
+    }
+
+    /// Names the next step, on whichever handle it is sent.
+    pub(super) fn name_step(&self) -> u64 {
+        name_of_step(self.number, self.steps.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// What one handle knows of its server.
@@ -53,18 +74,12 @@ impl RedisKeeper {
     pub(super) fn new(
         client: Client,
         settings: Settings,
-        process: &str,
+        process: Arc<Process>,
         logged_held: Arc<AtomicBool>,
     ) -> Self {
         let trust = Trust::new(logged_held);
-        // A random start, so that two handles do not use the same names.
-        let names = AtomicU64::new(
-            u64::try_from(Uuid::now_v7().as_u128() & 0x3fff_ffff_ffff_ffff).unwrap_or(0),
-        );
-        let (script, process, replication_ids) =
-            (Script::new(TEXT), process.to_owned(), ReplicationIds::default());
-        let keys = Mutex::default();
-        Self { client, settings, script, process, trust, replication_ids, keys, names }
+        let (script, replication_ids) = (Script::new(TEXT), ReplicationIds::default());
+        Self { client, settings, script, process, trust, replication_ids, keys: Mutex::default() }
     }
 
     /// The names of a team's keys, made once.
@@ -85,7 +100,7 @@ impl RedisKeeper {
         Ok(Self::new(
             self.client.another(clock)?,
             self.settings.clone(),
-            &self.process,
+            Arc::clone(&self.process),
             logged_held,
         ))
     }

@@ -16,7 +16,7 @@ pub(super) fn expected(step: &Step) -> Vec<u8> {
     match step.expected {
         Expected::Anything => text.push(b'?'),
         Expected::Nothing(mark) => record_text::number(&mut text, mark.left_at),
-        Expected::Revision(revision) => record_text::numbers(&mut text, &revision.to_numbers()),
+        Expected::Revision(revision) => record_text::numbers(&mut text, revision.to_numbers()),
     }
     text
 }

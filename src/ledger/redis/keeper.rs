@@ -1,6 +1,5 @@
 //! Redis as a keeper: one script compares and writes, on one handle's connection.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::access::{RedisKeeper, TEXT};
@@ -65,7 +64,7 @@ impl RedisKeeper {
             return Ok(None);
         }
         let server = ReplicationIds::to_compare(link, replication);
-        let sender = Sender { server, process: &self.process, now: self.client.fixed_now() };
+        let sender = Sender { server, process: &self.process.name, now: self.client.fixed_now() };
         let arguments = encode::arguments(step, &sender, keys, &self.settings.retention);
         let call = |command: &str, script: &str| self.call(command, script, keys, step, &arguments);
         let replicas = self.replicas(step, keys);
@@ -112,7 +111,7 @@ impl Keeper for RedisKeeper {
     }
 
     fn name_step(&self) -> u64 {
-        self.names.fetch_add(1, Ordering::Relaxed)
+        self.process.name_step()
     }
 
     async fn let_another_go_first(&self) {
@@ -159,6 +158,7 @@ impl KeeperTime for RedisKeeper {
 mod tests {
     use std::sync::Arc;
 
+    use super::super::access::Process;
     use super::super::settings::Settings;
     use super::*;
     use crate::clock::Clock;
@@ -173,7 +173,7 @@ mod tests {
         let settings = Settings::new(Topology::Single { url: "redis://127.0.0.1:1".to_owned() });
         let client =
             Client::new(settings.store.clone(), Clock::system(), Arc::new(Unobserved)).unwrap();
-        let keeper = RedisKeeper::new(client, settings, "process", Arc::default());
+        let keeper = RedisKeeper::new(client, settings, Process::new().into(), Arc::default());
         let keys = Keys::of(&TeamId::parse("design").unwrap());
         let names = |expected| {
             let step = Step { expected, ..Step::reading(0, Wanted::default(), Vec::new(), 0) };

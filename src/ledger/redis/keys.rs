@@ -61,7 +61,7 @@ fn parts<const N: usize>(parts: [&str; N]) -> impl FnOnce(&mut Vec<u8>) {
 pub(super) mod field {
     use super::{ReservationId, ScopeName, TopUpId, parts};
 
-    /// The revision: `epoch number name`.
+    /// The revision: epoch, number, and the last step of each process.
     pub(in super::super) const REVISION: &str = "r";
     /// Record of the team as a whole.
     pub(in super::super) const TEAM: &str = "m";

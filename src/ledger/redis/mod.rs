@@ -30,9 +30,8 @@ use std::sync::atomic::AtomicBool;
 use futures_util::future::{BoxFuture, join_all};
 use jiff::ToSpan;
 use jiff::civil::Date;
-use uuid::Uuid;
 
-use self::access::RedisKeeper;
+use self::access::{Process, RedisKeeper};
 use self::handle::{Handle, Shared};
 use self::keys::TEAMS;
 use self::keys::{Keys, field, text};
@@ -74,14 +73,14 @@ impl RedisLedger {
     ) -> Result<Self, UnusableSettings> {
         let (reservation_ttl, retention, on_unknown) =
             (settings.reservation_ttl, settings.retention, settings.on_unknown);
-        let process = Uuid::now_v7().simple().to_string();
+        let process = Arc::new(Process::new());
         let logged_held = Arc::default();
         let client = Client::new(
             settings.store.clone(),
             clock,
             Arc::clone(&observer) as Arc<dyn store::Observer>,
         )?;
-        let keeper = RedisKeeper::new(client, settings, &process, Arc::clone(&logged_held));
+        let keeper = RedisKeeper::new(client, settings, process, Arc::clone(&logged_held));
         let shared = Arc::new(Shared {
             teams: Teams::default(),
             abandoned: Arc::default(),

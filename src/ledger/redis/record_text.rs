@@ -66,12 +66,12 @@ pub(super) fn number(bytes: &mut Vec<u8>, number: impl itoa::Integer) {
 }
 
 /// Writes numbers separated by spaces.
-pub(super) fn numbers(bytes: &mut Vec<u8>, all: &[u64]) {
-    for (place, one) in all.iter().enumerate() {
+pub(super) fn numbers(bytes: &mut Vec<u8>, all: impl IntoIterator<Item = u64>) {
+    for (place, one) in all.into_iter().enumerate() {
         if place > 0 {
             bytes.push(b' ');
         }
-        number(bytes, *one);
+        number(bytes, one);
     }
 }
 
@@ -250,7 +250,7 @@ pub(super) fn row(bytes: &mut Vec<u8>, makes: Revision, place: usize, row: &Row)
 
 /// Writes a cell of usage.
 pub(super) fn sums(bytes: &mut Vec<u8>, sums: Sums) {
-    numbers(bytes, &sums.to_numbers());
+    numbers(bytes, sums.to_numbers());
 }
 
 /// Parses a row.

@@ -196,7 +196,7 @@ impl ChangedField<'_> {
         match self {
             Self::Revision(revision) => {
                 command.argument(field::REVISION);
-                command.written(|bytes| record_text::numbers(bytes, &revision.to_numbers()));
+                command.written(|bytes| record_text::numbers(bytes, revision.to_numbers()));
             }
             Self::Team(team) => {
                 command.argument(field::TEAM);

@@ -56,7 +56,6 @@ impl Attempt {
             return (Some(reading(self.wanted.get_or_insert_with(wanted))), None);
         }
         work.changes.touched |= self.moves_on;
-        cache.repeat_ends(&mut work.changes.rows);
         // A call that is not overdue any more had its deadline put off, which moves no revision:
         // the keeper compares these deadlines.
         if !work.overdue.is_empty() {
@@ -93,7 +92,9 @@ impl Attempt {
         let replication_id = record.replication_id;
         let name = context.keeper.name_step();
         let (expected, makes) = match &self.new {
-            Some(_) => (Expected::Nothing(self.mark), Revision { name, ..revision }),
+            Some(_) => {
+                (Expected::Nothing(self.mark), Revision::new(revision.epoch, revision.number, name))
+            }
             None => (Expected::Revision(revision), revision.next(name)),
         };
         let mut step = Box::new(Step {

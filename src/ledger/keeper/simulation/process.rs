@@ -15,7 +15,7 @@ use super::world::{DEADLINE, Shared};
 use crate::ledger::keeper::{
     Abandoned, Keeper, KeeperTime, LeftMark, Reply, Step, Teams, TrustState, Verdict,
 };
-use crate::ledger::machine::{Rules, ScopeName, ScopeRecord};
+use crate::ledger::machine::{Rules, ScopeName, ScopeRecord, name_of_step};
 use crate::ledger::{Outage, ReservationId, Scope};
 use crate::team::TeamId;
 
@@ -173,8 +173,8 @@ impl Keeper for Process {
         let team = self.number_of(team);
         match self.exchange(team, Request::Step(Arc::new(step.clone()))).await? {
             Answer::Reply(reply) => {
-                let is_there =
-                    reply.found.as_ref().is_some_and(|found| found.revision == Some(step.makes));
+                let found = reply.found.as_ref().and_then(|found| found.revision);
+                let is_there = found.is_some_and(|found| found.includes(step.makes.name));
                 if step.is_made() && (reply.verdict == Verdict::Done || is_there) {
                     self.world.lock().stores[team].checker.losses.answered(step.makes);
                 }
@@ -191,7 +191,7 @@ impl Keeper for Process {
     }
 
     fn name_step(&self) -> u64 {
-        (self.incarnation << 32) | self.names.fetch_add(1, Ordering::Relaxed)
+        name_of_step(self.incarnation, self.names.fetch_add(1, Ordering::Relaxed))
     }
 
     async fn let_another_go_first(&self) {
