@@ -208,7 +208,7 @@ impl Attempt {
         cache.note_marks(reply.marks);
         answer_marks(&mut work.answers, batch, &step, reply, &mut cache);
         if step.is_made() {
-            cache.confirmed(step.makes);
+            cache.forget_passed(step.makes);
             cache.owns(&step.changes, step.makes);
             cache.change(step.changes, step.makes);
         }

@@ -293,8 +293,8 @@ fn a_step_without_an_answer_is_in_doubt() {
         let (mut step, makes) = step.map(|step| (step.clone(), step.makes)).unwrap();
         let swept = vec![Ended::of(&memory_records::team())];
         Attempt::doubt(&team, &mut step, work.map(|work| Box::new(Work { swept, ..*work })));
-        let confirmed = team.cache().confirmed(makes);
-        assert_eq!(confirmed.map(|step| step.swept.len()), is_in_doubt.then_some(1));
+        let confirmed = team.cache().confirm(makes);
+        assert_eq!(confirmed.map(|(swept, _)| swept.len()), is_in_doubt.then_some(1));
     }
 }
 
@@ -315,8 +315,8 @@ fn a_refused_end_may_have_been_written_before_a_loss() {
     let taken =
         keeper.run(attempt.take(&keeper.context(), &team, &batch, (Box::new(step), work), reply));
     assert!(matches!(taken, Ok(None)));
-    let remembered = team.cache().memory.as_ref().map(|memory| memory.calls[&id].voids.clone());
-    assert_eq!(remembered, Some(vec![at(5, 51)]));
+    let memory = team.cache().left_to_restore();
+    assert_eq!(memory.map(|memory| memory.calls[&id].voids.clone()), Some(vec![at(5, 51)]));
 }
 
 #[test]

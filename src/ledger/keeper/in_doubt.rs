@@ -3,10 +3,10 @@
 
 use super::cache::TeamCache;
 use super::memory::Memory;
-use super::own::InDoubt;
+use super::own::{InDoubt, Written};
 use super::step::Changes;
-use crate::ledger::ReservationId;
-use crate::ledger::machine::{Revision, ScopeName, ScopeRecord};
+use crate::ledger::Crossing;
+use crate::ledger::machine::{Ended, Revision, ScopeName, ScopeRecord};
 
 impl TeamCache {
     /// What changes that were worked out on these records add to each scope, beside new calls:
@@ -14,8 +14,8 @@ impl TeamCache {
     pub(super) fn added_by(&self, changes: &Changes) -> Vec<(ScopeName, ScopeRecord)> {
         let none = ScopeRecord::default();
         let before = |name| self.scope(name).unwrap_or(&none);
-        let new: Vec<_> =
-            changes.opened.iter().filter(|(id, _)| self.last_known(**id).is_none()).collect();
+        let opened = changes.opened.iter();
+        let new: Vec<_> = opened.filter(|(id, _)| self.last_known(**id).is_none()).collect();
         let changed =
             changes.scopes.iter().filter_map(|(name, after)| Some((name, after.as_ref()?)));
         changed
@@ -32,29 +32,70 @@ impl TeamCache {
         self.in_doubt.push(step);
     }
 
-    /// Takes the step in doubt that these records include: it was written. Forgets those that the
-    /// records have passed: they never will be.
-    pub(super) fn confirmed(&mut self, found: Revision) -> Option<InDoubt> {
-        let place = self.in_doubt.iter().position(|step| found.includes(step.makes.name));
-        let written = place.map(|place| self.in_doubt.swap_remove(place));
-        self.in_doubt
-            .retain(|step| step.makes.epoch != found.epoch || step.makes.number > found.number);
+    /// Takes in the step in doubt that these records include: it was written. Returns the calls
+    /// that it swept, and the thresholds that it crossed.
+    pub(super) fn confirm(&mut self, found: Revision) -> Option<(Vec<Ended>, Vec<Crossing>)> {
+        let is_included = |step: &InDoubt| found.includes(step.makes.name);
+        let written = if let Some(place) = self.in_doubt.iter().position(is_included) {
+            let InDoubt { makes, changes, swept, crossed, .. } = self.in_doubt.swap_remove(place);
+            self.owns(&changes, makes);
+            self.change(changes, makes);
+            Some((swept, crossed))
+        } else if let Some(memory) = &mut self.memory
+            && let Some(place) = memory.in_doubt.iter().position(is_included)
+        {
+            let InDoubt { makes, changes, swept, crossed, .. } = memory.in_doubt.swap_remove(place);
+            memory.change(changes, makes);
+            Some((swept, crossed))
+        } else {
+            None
+        };
+        self.forget_passed(found);
         written
     }
 
-    /// The steps in doubt that end a call.
-    pub(super) fn may_end(&self, id: ReservationId) -> impl Iterator<Item = Revision> + '_ {
-        self.in_doubt.iter().filter(move |step| step.changes.ends(id)).map(|step| step.makes)
+    /// Forgets the steps in doubt that records of their epoch have passed: they will never be
+    /// written.
+    pub(super) fn forget_passed(&mut self, found: Revision) {
+        self.in_doubt
+            .retain(|step| step.makes.epoch != found.epoch || step.makes.number > found.number);
+    }
+}
+
+impl Memory {
+    /// Takes in changes of an earlier epoch that were written.
+    fn change(&mut self, changes: Changes, makes: Revision) {
+        for row in changes.rows {
+            let call = self.calls.get(&row.id);
+            let scopes = call.filter(|_| !row.outcome.costs()).map(|call| &call.record.scopes);
+            self.rows.push_back(Written {
+                at: vec![makes],
+                ending: call.and_then(|call| call.record.ending),
+                voids: call.map(|call| call.voids.clone()).unwrap_or_default(),
+                scopes: scopes.cloned().unwrap_or_default(),
+                row,
+            });
+        }
+        for id in changes.ended {
+            self.calls.remove(&id);
+        }
+        for (id, record) in changes.opened {
+            if let Some(call) = self.calls.get_mut(&id) {
+                call.record = record;
+            }
+        }
     }
 
-    /// Takes the steps in doubt for unwritten, since another epoch began without them. Whoever has
-    /// seen one written learns of that when it restores what it knows.
-    pub(super) fn take_for_unwritten(&mut self, memory: &mut Memory) {
-        for step in std::mem::take(&mut self.in_doubt) {
-            for (name, added) in step.added {
-                let scope = memory.scopes.entry(name).or_default();
-                scope.take_for_unwritten(step.makes, added);
+    /// Takes the steps in doubt for unwritten, since the current records do not include them.
+    /// Whoever has seen one written learns of that when it restores what it knows.
+    pub(super) fn take_for_unwritten(&mut self) {
+        for InDoubt { makes, changes, added, .. } in std::mem::take(&mut self.in_doubt) {
+            for (name, added) in added {
+                let scope = self.scopes.entry(name).or_default();
+                scope.take_for_unwritten(makes, added);
             }
+            let ended = self.calls.iter_mut().filter(|(id, _)| changes.ends(**id));
+            ended.for_each(|(_, call)| call.voids.push(makes));
         }
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::context::{Context, deadline, first_due};
 use super::news::News;
-use super::own::InDoubt;
 use super::queue::Team;
 use super::step::{Changes, Expected, Found, Reply, Step, TeamRecord, Verdict};
 use super::wanted::Wanted;
@@ -24,13 +23,8 @@ pub(super) async fn handle_reply<K: Keeper, T: KeeperTime>(
     reply: Reply,
 ) -> Result<(), Outage> {
     let Some(found) = reply.found else { return Ok(()) };
-    let confirmed = found.revision.and_then(|found| team.cache().confirmed(found));
-    if let Some(confirmed) = confirmed {
-        let InDoubt { makes, changes, swept, crossed, .. } = confirmed;
-        let mut cache = team.cache();
-        cache.owns(&changes, makes);
-        cache.change(changes, makes);
-        drop(cache);
+    let confirmed = found.revision.and_then(|found| team.cache().confirm(found));
+    if let Some((swept, crossed)) = confirmed {
         context.report(&team.id, swept, &crossed);
     }
     let mut news = team.cache().compare(&found, reply.marks);

@@ -3,6 +3,7 @@ use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::ledger::Phase;
+use crate::ledger::keeper::own::InDoubt;
 use crate::ledger::keeper::scripted::{Scripted, at, found, knowing, new_team, replied, returned};
 use crate::ledger::keeper::step::Due;
 use crate::ledger::machine::memory_records::{self, NOW};

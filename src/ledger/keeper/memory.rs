@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::own::{Claimed, Written};
+use super::own::{Claimed, InDoubt, Written};
 use crate::ledger::machine::{Revision, ScopeName, ScopeRecord, TopUpRecord};
 use crate::ledger::{ReservationId, TopUpId};
 
@@ -26,6 +26,8 @@ pub(in crate::ledger) struct Memory {
     /// Rows that this process wrote.
     pub(super) rows: VecDeque<Written>,
     pub(super) top_ups: BTreeMap<TopUpId, (Revision, TopUpRecord)>,
+    /// Steps of those epochs that may have been written.
+    pub(super) in_doubt: Vec<InDoubt>,
     /// The names of steps that are taken for unwritten and that the store counted until now.
     pub(super) taken_out: BTreeSet<u64>,
     /// Scopes were restored after the team had opened again; they are yet to be judged.
@@ -51,6 +53,7 @@ impl Memory {
             calls: if is_last { first(&self.calls) } else { BTreeMap::new() },
             rows: self.rows.iter().take(AT_ONCE).cloned().collect(),
             top_ups: first(&self.top_ups),
+            in_doubt: Vec::new(),
             taken_out: self.taken_out.clone(),
             came_late: self.came_late,
             unjudged: self.unjudged,
@@ -75,6 +78,7 @@ impl Memory {
         self.scopes.is_empty()
             && self.calls.is_empty()
             && self.rows.is_empty()
+            && self.in_doubt.is_empty()
             && self.top_ups.is_empty()
     }
 }

@@ -77,7 +77,7 @@ impl Written {
 }
 
 /// A step that may have been written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct InDoubt {
     pub(super) makes: Revision,
     pub(super) changes: Changes,

@@ -13,7 +13,7 @@ impl TeamCache {
         let calls = self.claimed();
         let mut known = std::mem::take(self);
         let mut memory = known.memory.take().unwrap_or_default();
-        known.take_for_unwritten(&mut memory);
+        memory.in_doubt.append(&mut known.in_doubt);
         if known.revision.epoch > 0 {
             (memory.last, memory.marks) = (memory.last.max(known.revision), known.marks);
         }
@@ -51,7 +51,7 @@ impl TeamCache {
         if !calls.is_empty() || !self.in_doubt.is_empty() {
             let mut memory = self.memory.take().unwrap_or_default();
             memory.calls.extend(calls);
-            self.take_for_unwritten(&mut memory);
+            memory.in_doubt.append(&mut self.in_doubt);
             self.memory = Some(memory);
         }
     }
@@ -62,14 +62,16 @@ impl TeamCache {
         own.filter_map(|(id, Own { admitted, ending, voids })| {
             let (seen, record) = (self.seen_open(*id)?, self.last_known(*id)?);
             let record = ReservationRecord { ending: ending.or(record.ending), ..record.clone() };
-            let voids = voids.iter().copied().chain(self.may_end(*id)).collect();
-            Some((*id, Claimed { admitted: *admitted, seen, record, voids }))
+            Some((*id, Claimed { admitted: *admitted, seen, record, voids: voids.clone() }))
         })
         .collect()
     }
 
     /// A first part of what is yet to be restored; `None` when nothing is left.
     pub(super) fn left_to_restore(&mut self) -> Option<Memory> {
+        if let Some(memory) = self.memory.as_mut().filter(|_| self.revision.epoch > 0) {
+            memory.take_for_unwritten();
+        }
         if self.memory.as_ref().is_some_and(|memory| memory.is_empty() && !memory.came_late) {
             self.memory = None;
         }

@@ -13,7 +13,7 @@ use crate::team::TeamId;
 const TRIM_BY_THE_WAY: usize = 2;
 
 /// An abandoned call that was ended, with its charge.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::ledger) struct Ended {
     pub(in crate::ledger) team: TeamId,
     pub(in crate::ledger) swept: Swept,
