@@ -84,6 +84,7 @@ fn restore_scopes(
     for (name, known) in &some.scopes {
         let (mut record, mut known) = (view.scope(team, name)?, known.clone());
         record.seal(&loss.kept);
+        known.count_again(|step| loss.includes(step));
         for (place, at) in &again {
             let is_news = known.has_counted(*at) && !record.has_counted(*at);
             let written = some.rows.get(*place).filter(|row| row.scopes.contains(name));
@@ -194,7 +195,8 @@ fn has_ended_before(
     loss: &Loss,
 ) -> Result<bool, Missing> {
     let ending = written.ending.map(Ending::change);
-    let is_there = ending.iter().chain(&written.voids).any(|change| !loss.lacks(*change));
+    let is_there = ending.is_some_and(|change| !loss.lacks(change))
+        || written.voids.iter().any(|step| loss.includes(*step));
     Ok(is_there && view.reservation(team, written.row.id)?.is_none_or(|record| record.unread))
 }
 

@@ -237,14 +237,18 @@ fn a_row_in_the_copy_is_not_written_twice() {
     let left = |number| Loss { kept: [(BEFORE, number)].into(), ..Loss::default() };
     let mut gone = knowing(id, &sent());
     gone.calls.put(id, None, gone.revision);
-    let void =
-        Written { voids: vec![Revision::new(BEFORE, 7, 1)], ..ended(id, Outcome::Charged, 4) };
-    for written in [written, void] {
-        let rows =
-            |cache: &TeamCache, number| restored_after(cache, &written, &left(number)).rows.len();
-        assert_eq!(rows(&gone, 7), 0, "a second row of one call");
-        assert_eq!(rows(&gone, 6), 1, "what is left had not come to that end");
-        assert_eq!(rows(&knowing(id, &sent()), 7), 1, "it has not ended there");
+    let rows =
+        |cache: &TeamCache, number| restored_after(cache, &written, &left(number)).rows.len();
+    assert_eq!(rows(&gone, 7), 0, "a second row of one call");
+    assert_eq!(rows(&gone, 6), 1, "what is left had not come to that end");
+    assert_eq!(rows(&knowing(id, &sent()), 7), 1, "it has not ended there");
+    let step = Revision::new(BEFORE, 7, name_of_step(1, 7));
+    let written = Written { voids: vec![step], ..ended(id, Outcome::Charged, 4) };
+    for (last, rows) in
+        [(step, 0), (step.next(name_of_step(2, 1)), 0), (Revision::new(BEFORE, 8, 1), 1)]
+    {
+        let loss = Loss::noticed(Some(last), None, NOW - 3);
+        assert_eq!(restored_after(&gone, &written, &loss).rows.len(), rows, "{last}");
     }
 }
 

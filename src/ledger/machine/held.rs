@@ -40,13 +40,6 @@ impl Held {
         requests > 0 && credits >= price
     }
 
-    /// Whether what the call holds at this level is there. At another level it may be missing:
-    /// another call has ended twice, in the lost history and after it, and its second end freed
-    /// what this one holds.
-    pub(super) fn fits_at(&self, level: &str, record: &ReservationRecord) -> bool {
-        scopes_of(record).any(|scope| scope.0.level == level && self.has_room(&scope, record.price))
-    }
-
     /// A key that holds a call of this price on a day.
     pub(super) fn key_for(&self, day: &str, price: u64) -> Option<&ScopeName> {
         let mut keys = self.0.keys().filter(|(name, of)| name.level == "key" && of == day);

@@ -30,6 +30,9 @@ pub(in crate::ledger) struct Loss {
     /// whole.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(in crate::ledger) kept: BTreeMap<u64, u64>,
+    /// The last step of each process in each of these epochs, as far as it survives.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(in crate::ledger) last_steps: BTreeMap<u64, Vec<u64>>,
     /// How far the team's scope was restored of each earlier epoch when the team opened: what
     /// unclaimed calls held up to then was given to calls that stand for them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -64,16 +67,21 @@ impl Loss {
         before: Option<&Self>,
         now: i64,
     ) -> Self {
-        let (mut kept, mut covered) = (BTreeMap::new(), BTreeMap::new());
+        let mut loss = Self { closed: true, noticed_at: now, ..Self::default() };
         if let Some(found) = found {
-            let before = before.map(|before| (before.kept.clone(), before.covered.clone()));
-            (kept, covered) = before.unwrap_or_default();
-            kept.insert(found.epoch, found.number);
+            if let Some(Self { kept, last_steps, covered, .. }) = before.cloned() {
+                loss = Self { kept, last_steps, covered, ..loss };
+            }
+            loss.kept.insert(found.epoch, found.number);
+            loss.last_steps.insert(found.epoch, found.last_steps().collect());
         }
-        if kept.len() > EPOCHS_MAX {
-            kept.pop_first();
+        if loss.kept.len() > EPOCHS_MAX {
+            loss.kept.pop_first();
         }
-        Self { closed: true, noticed_at: now, kept, covered, ..Self::default() }
+        if loss.last_steps.len() > EPOCHS_MAX {
+            loss.last_steps.pop_first();
+        }
+        loss
     }
 
     /// A takeover by a copy that is not known to lack anything; `found` and `marks` say how far the
@@ -110,6 +118,12 @@ impl Loss {
         self.kept.get(&at.epoch).is_none_or(|last| at.number > *last)
     }
 
+    /// Whether a step of an earlier epoch was written, and has survived, if it is the last of its
+    /// process there.
+    pub(in crate::ledger) fn includes(&self, step: Revision) -> bool {
+        self.last_steps.get(&step.epoch).is_some_and(|last| last.contains(&step.name))
+    }
+
     /// Whether the amounts held by a call admitted at this revision were given to a standing call
     /// when the team opened.
     pub(in crate::ledger) fn covers(&self, admitted: Revision) -> bool {
@@ -131,6 +145,7 @@ impl Loss {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::machine::revision::name_of_step;
 
     const fn at(epoch: u64, number: u64) -> Revision {
         Revision::new(epoch, number, 0)
@@ -194,6 +209,22 @@ mod tests {
         };
         let loss = (1..=12).fold(None, noticed).unwrap_or_default();
         assert_eq!(loss.kept.into_keys().collect::<Vec<_>>(), [5, 6, 7, 8, 9, 10, 11, 12]);
+        assert!(loss.last_steps.into_keys().eq(5..=12));
+    }
+
+    #[test]
+    fn of_an_older_copy_the_last_steps_are_known() {
+        let steps = [name_of_step(1, 1), name_of_step(2, 1), name_of_step(2, 2)];
+        let found =
+            steps[1..].iter().fold(Revision::new(5, 50, steps[0]), |is, name| is.next(*name));
+        let before = Loss::noticed(Some(found), None, 9);
+        let includes =
+            |loss: &Loss, epoch| steps.map(|name| loss.includes(Revision::new(epoch, 52, name)));
+        assert_eq!(includes(&before, 5), [true, false, true]);
+        assert_eq!(includes(&before, 6), [false; 3], "the epoch is lost as a whole");
+        let next = Loss::noticed(Some(at(9, 60)), Some(&before), 10);
+        assert_eq!(includes(&next, 5), [true, false, true]);
+        assert_eq!(includes(&Loss::noticed(None, Some(&before), 10), 5), [false; 3]);
     }
 
     #[test]

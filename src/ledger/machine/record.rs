@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bucket::Bucket;
 use super::ending::Ending;
-use super::windows::{Counts, End, WindowCounts, Windows, by_name, month_of, window};
+use super::windows::{Counts, End, WindowCounts, Windows, by_name, window};
 use crate::ledger::{CallSummary, Phase, Scope};
 use crate::team::limit::{Period, Unit};
 
@@ -174,32 +174,6 @@ impl ScopeRecord {
         window(&mut self.days, &windows.day).reserve(price);
         window(&mut self.months, &windows.month).reserve(price);
         self.total.reserve(price);
-    }
-
-    /// Reserves what is missing on the days of these calls: their windows and prices. Months and
-    /// all time are then set to hold what their days hold: they hold too little where a call of
-    /// another day has ended twice. Returns whether anything has changed.
-    pub(super) fn hold_at_least<'a>(
-        &mut self,
-        calls: impl Iterator<Item = (&'a Windows, u64)>,
-    ) -> bool {
-        let (before, mut due, mut held) = (self.clone(), Self::default(), Self::default());
-        calls.for_each(|(windows, price)| due.reserve(windows, price));
-        for (day, counts) in due.days {
-            window(&mut self.days, &day).hold_at_least(counts);
-        }
-        for (day, counts) in &self.days {
-            held.total.hold_also(*counts);
-            window(&mut held.months, month_of(day)).hold_also(*counts);
-        }
-        self.total.hold_as(held.total);
-        for (month, counts) in &mut self.months {
-            counts.hold_as(held.months.remove(month).unwrap_or_default());
-        }
-        for (month, counts) in held.months {
-            window(&mut self.months, &month).hold_as(counts);
-        }
-        *self != before
     }
 
     /// Ends a call in the windows that admitted it. A window that is not kept any more stays gone.

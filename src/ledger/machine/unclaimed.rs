@@ -6,30 +6,26 @@
 //! history. Where no record is left, calls are made that stand for the missing ones. No process
 //! settles those: they end as `unknown` at their deadline.
 //!
-//! A call that may have ended in the lost history may already be out of the scopes: its process got
-//! no answer, or was away for so long that others may have swept it, and a process that saw the
-//! scopes later may have restored them. The call stays open where something is held that no other
-//! call accounts for; late restores are believed then. It has ended where everything held is
-//! claimed. Where only unclaimed calls are in its place, the truth is unknown: it is held in
-//! addition, so that its end does not end one of theirs. The same holds for a call that is restored
-//! late, where a call that stands for another may be in its place, and for the second of two such
-//! calls in one place.
+//! A call that may have ended in the lost history may already be out of the scopes: its process was
+//! away for so long that others may have swept it, and a process that saw the scopes later may have
+//! restored them. The call stays open where something is held that no other call accounts for; late
+//! restores are believed then. Otherwise it has ended.
 //!
 //! Credits that are held for no call at all belong to a call that is thought to be cheaper. It
-//! makes room for a call that stands for what is held; or, if it stands for another itself, it
-//! costs more from then on. Nothing that is held is forgotten.
+//! makes room for a call that stands for what is held; if it may have ended, it is held in
+//! addition. Nothing that is held is forgotten.
 //!
 //! Slots of answers that are still being read are kept for claimed calls only, because the
 //! processes that wrote the others are gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::earlier::Earlier;
 use super::ending::Ending;
 use super::held::{Held, prices};
 use super::record::{ReservationRecord, ScopeName, ScopeRecord};
 use super::revision::Revision;
-use super::standing::{Standing, made_dearer, stands_for_another};
+use super::standing::Standing;
 use super::windows::{End, Windows};
 use crate::ledger::ReservationId;
 
@@ -73,7 +69,6 @@ pub(in crate::ledger) fn judge(
         rest.take(&record);
         judged.open.insert(id, record);
     }
-    let unaccounted = rest.clone();
     // The calls admitted last have most likely not ended.
     others.sort_by_key(|(id, record)| (-record.admitted_at, *id));
     let (mut fitting, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|(_, record)| {
@@ -83,20 +78,11 @@ pub(in crate::ledger) fn judge(
         }
         fits
     });
-    let before = rest.clone();
-    let displaced = judged.place_doubtful(scopes, (&unaccounted, &mut rest), doubtful);
-    let (of_users, ended): (Vec<_>, Vec<_>) = others.into_iter().partition(|(_, record)| {
-        let is_held = rest.fits_at("user", record);
-        if is_held {
-            rest.take(record);
-        }
-        is_held
-    });
-    judged.ended.extend(ended.into_iter().map(|(id, _)| id));
+    judged.place_doubtful(&mut rest, doubtful);
+    judged.ended.extend(others.into_iter().map(|(id, _)| id));
     judged.ended.extend(without_dearer(&mut rest, &mut fitting));
     judged.hold_beside_dearer(scopes, &mut rest);
-    judged.place_in_team(scopes, (&before, &mut rest), displaced);
-    for (id, record) in fitting.into_iter().chain(of_users) {
+    for (id, record) in fitting {
         let last = earlier.kept.last_key_value();
         let ending = record.ending.or(last.map(|(epoch, number)| Ending::from(*epoch, number + 1)));
         judged.open.insert(id, ReservationRecord { ending, ..record });
@@ -105,7 +91,6 @@ pub(in crate::ledger) fn judge(
         Standing { epoch, now, deadline, first: 0, is_late: false, calls: BTreeMap::new() };
     made.stand_for_all(&mut rest);
     judged.open.append(&mut made.calls);
-    judged.hold_all(scopes, &[]);
     judged.spend(scopes, &rest, &["user", "key"]);
     let (claimed, others): (Vec<_>, Vec<_>) =
         unread.into_iter().partition(|(_, record)| record.claimed == epoch);
@@ -127,13 +112,7 @@ pub(in crate::ledger) fn judge_late(
     let open = calls.iter().filter(|(_, record)| !record.unread);
     let (doubtful, others): (Vec<_>, Vec<_>) =
         open.partition(|(_, record)| earlier.may_have_ended(scopes, record));
-    let mut unaccounted = rest.clone();
-    for (id, record) in &others {
-        rest.take(record);
-        if !stands_for_another(*id, record) {
-            unaccounted.take(record);
-        }
-    }
+    others.iter().for_each(|(_, record)| rest.take(record));
     let mut made = Standing {
         epoch: revision.epoch,
         now,
@@ -143,21 +122,10 @@ pub(in crate::ledger) fn judge_late(
         calls: BTreeMap::new(),
     };
     let mut judged = Judged::default();
-    let doubtful = doubtful.into_iter().cloned();
-    let before = rest.clone();
-    let displaced = judged.place_doubtful(scopes, (&unaccounted, &mut rest), doubtful);
-    judged.place_in_team(scopes, (&before, &mut rest), displaced);
-    // Unchanged open calls are not repeated.
-    let open = std::mem::take(&mut judged.open).into_iter();
-    let (as_before, changed): (BTreeMap<_, _>, _) =
-        open.partition(|(id, _)| judged.placed.contains(id));
+    judged.place_doubtful(&mut rest, doubtful.into_iter().cloned());
     made.stand_for_all(&mut rest);
+    // Open calls that stay open are not repeated.
     judged.open = made.calls;
-    judged.open.extend(changed);
-    judged.open.extend(made_dearer(&rest, &others));
-    let others = others.into_iter().filter(|(id, _)| !judged.open.contains_key(id));
-    let others = others.map(|(_, record)| record).chain(as_before.values()).collect::<Vec<_>>();
-    judged.hold_all(scopes, &others);
     judged.spend(scopes, &rest, &["user", "key"]);
     let unread = calls.iter().filter(|(_, record)| record.unread);
     judged.keep_slots(scopes, unread.map(|(_, record)| record));
@@ -181,27 +149,22 @@ fn without_dearer(
 }
 
 impl Judged {
-    /// Places calls that may have ended: in what is held beside all others (`rest`), or in what
-    /// only claimed calls do not account for. Returns those that have no place there.
+    /// Places calls that may have ended in what is held beside all others. Those that have no
+    /// place there have ended.
     fn place_doubtful(
         &mut self,
-        scopes: &[(ScopeName, ScopeRecord)],
-        (unaccounted, rest): (&Held, &mut Held),
+        rest: &mut Held,
         doubtful: impl IntoIterator<Item = (ReservationId, ReservationRecord)>,
-    ) -> Vec<(ReservationId, ReservationRecord)> {
-        let mut displaced = Vec::new();
+    ) {
         for (id, record) in doubtful {
             if rest.fits(&record) {
                 rest.take(&record);
                 self.placed.push(id);
                 self.open.insert(id, record);
-            } else if unaccounted.fits(&record) {
-                self.hold_in_addition(scopes, id, record);
             } else {
-                displaced.push((id, record));
+                self.ended.push(id);
             }
         }
-        displaced
     }
 
     /// Holds calls in addition that were placed in what is held for a dearer call, as credits show
@@ -233,49 +196,6 @@ impl Judged {
             scope.reserve(&record.windows, record.price);
         }
         self.open.insert(id, record);
-    }
-
-    /// Places calls that may have ended in what only the team holds without an owner: another call
-    /// of the same user or key has ended twice, and freed what this one holds there. A call whose
-    /// place another doubtful one has taken is held in addition, because nobody knows which of them
-    /// has ended. The others have ended.
-    fn place_in_team(
-        &mut self,
-        scopes: &[(ScopeName, ScopeRecord)],
-        (before, rest): (&Held, &mut Held),
-        displaced: Vec<(ReservationId, ReservationRecord)>,
-    ) {
-        for (id, record) in displaced {
-            if rest.fits_at("team", &record) {
-                rest.take(&record);
-                self.placed.push(id);
-                self.open.insert(id, record);
-            } else if before.fits_at("team", &record) {
-                self.hold_in_addition(scopes, id, record);
-            } else {
-                self.ended.push(id);
-            }
-        }
-    }
-
-    /// Holds in every scope at least what its open calls hold: these and `others`. Less is held
-    /// where a call has ended twice, in the lost history and after it. Its second end freed what
-    /// another call holds, so the end of that one would find nothing.
-    fn hold_all(&mut self, scopes: &[(ScopeName, ScopeRecord)], others: &[&ReservationRecord]) {
-        let mut more = Vec::new();
-        let open: Vec<_> =
-            others.iter().copied().chain(self.open.values()).filter(|call| !call.unread).collect();
-        let known = scopes.iter().map(|(name, _)| name);
-        let names: BTreeSet<_> = open.iter().flat_map(|call| &call.scopes).chain(known).collect();
-        for name in names {
-            let known = scopes.iter().find(|(known, _)| known == name).map(|(_, record)| record);
-            let mut record = self.scopes.get(name).or(known).cloned().unwrap_or_default();
-            let calls = open.iter().filter(|call| call.scopes.contains(name));
-            if record.hold_at_least(calls.map(|call| (&call.windows, call.price))) {
-                more.push((name.clone(), record));
-            }
-        }
-        self.scopes.extend(more);
     }
 
     /// Spends what scopes of these levels hold for calls without a record.

@@ -39,6 +39,24 @@ impl ScopeRecord {
         counted.map(|void| void.name).collect()
     }
 
+    /// Counts those steps again that were written after all.
+    pub(in crate::ledger) fn count_again(&mut self, was_written: impl Fn(Revision) -> bool) {
+        let voids = std::mem::take(&mut self.voids);
+        let (written, voids): (Vec<_>, _) = voids
+            .into_iter()
+            .partition(|void| was_written(Revision::new(void.epoch, void.number, void.name)));
+        self.voids = voids;
+        for void in written {
+            let share = self.shares.get_mut(&void.epoch);
+            // What has come so far included it, until it was taken out.
+            if let Some(share) = share.filter(|share| share.number >= void.number) {
+                share.last_steps.push(void.name);
+                share.counted.combine(&void.added, &Self::default(), add_and_subtract);
+                self.combine(&void.added, &Self::default(), add_and_subtract);
+            }
+        }
+    }
+
     /// Where a step stands among those that an earlier epoch includes.
     fn place_of(&self, void: &Void) -> Option<usize> {
         let share = self.shares.get(&void.epoch).filter(|share| share.number >= void.number)?;
@@ -142,6 +160,29 @@ mod tests {
         let (mine, [with, without]) = unwritten();
         let steps = [&with, &without, &ScopeRecord::default()].map(|seen| mine.voids_in(seen));
         assert_eq!(steps, [[name_of_step(1, 7)].into(), [].into(), [].into()]);
+    }
+
+    /// A copy shows that it was written.
+    #[test]
+    fn a_step_that_was_written_after_all_counts_again() {
+        let (mine, [with, _]) = unwritten();
+        let mut merged = mine.clone();
+        merged.restore(&with);
+        for (is_written, left, counted) in [(true, 0, [2, 0, 7, 0]), (false, 1, [1, 1, 3, 5])] {
+            let mut again = merged.clone();
+            again
+                .count_again(|step| is_written && step == Revision::new(1, 10, name_of_step(1, 7)));
+            assert_eq!((again.voids.len(), counts(&again)), (left, counted));
+            // Another record, which has counted it all the time, adds nothing.
+            assert!(!again.restore(&with));
+            assert_eq!(counts(&again), counted);
+        }
+        // What had not come so far lacks it.
+        let mut earlier = mine.clone();
+        earlier.count_again(|_| true);
+        assert_eq!((earlier.voids.len(), counts(&earlier)), (0, [0, 1, 0, 5]));
+        assert!(earlier.restore(&with));
+        assert_eq!(counts(&earlier), [2, 0, 7, 0]);
     }
 
     /// A step adds counts. Times and marks are no sums.

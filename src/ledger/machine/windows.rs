@@ -58,21 +58,6 @@ impl Counts {
         self.credits.reserved += price;
     }
 
-    pub(super) fn hold_at_least(&mut self, due: Self) {
-        self.requests.reserved = self.requests.reserved.max(due.requests.reserved);
-        self.credits.reserved = self.credits.reserved.max(due.credits.reserved);
-    }
-
-    pub(super) const fn hold_also(&mut self, more: Self) {
-        self.requests.reserved = self.requests.reserved.saturating_add(more.requests.reserved);
-        self.credits.reserved = self.credits.reserved.saturating_add(more.credits.reserved);
-    }
-
-    pub(super) const fn hold_as(&mut self, other: Self) {
-        self.requests.reserved = other.requests.reserved;
-        self.credits.reserved = other.credits.reserved;
-    }
-
     pub(super) fn settle(&mut self, end: &End) {
         self.requests.reserved = self.requests.reserved.saturating_sub(1);
         self.requests.spent += u64::from(end.counted);
