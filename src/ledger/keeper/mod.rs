@@ -4,17 +4,17 @@
 //!
 //! Reading order: `wanted` and `step` (what is sent and what comes back), `own` and `memory` (what
 //! this process made itself, and what it knows of lost epochs), `table` and `cache` (a team's
-//! records as this process knows them), `view` and `view_rows` (the machine's records over that),
-//! `operation`, `abandoned` and `queue` (what waits for a team), `lives` (how long records are
-//! kept), `needs` (what a batch reads) and `work` (a batch worked out), `context` (what all batches
-//! share), `news`, `remember`, `loss` (a loss is noted), `restored` and `restore` (the team comes
-//! back), `takeover` (when another server has the records), `attempt` with `attempt/prepare`, and
-//! `batch` (a batch carried through); `simulation` tests all of it, and `scripted` is the keeper of
-//! its unit tests.
+//! records as this process knows them), `in_doubt` (steps without an answer), `view` and
+//! `view_rows` (the machine's records over that), `operation`, `abandoned` and `queue` (what waits
+//! for a team), `lives` (how long records are kept), `needs` (what a batch reads) and `work` (a
+//! batch worked out), `context` (what all batches share), `news`, `remember`, `loss` (a loss is
+//! noted), `restored` and `restore` (the team comes back), `takeover` (when another server has the
+//! records), `attempt` with `attempt/prepare`, and `batch` (a batch carried through); `simulation`
+//! tests all of it, and `scripted` is the keeper of its unit tests.
 //!
 //! Why this is safe: the keeper compares the revision before each write, so outdated records never
 //! decide; a batch is written whole or not at all; an operation may be sent twice because the
-//! records know its id.
+//! records know its id; the next revision says whether a step without an answer was written.
 
 mod abandoned;
 mod attempt;

@@ -21,7 +21,7 @@ impl TeamCache {
         memory.came_late = false;
         memory.unjudged |= known.team.is_unjudged();
         memory.ended_late_at = memory.ended_late_at.max(known.team.ended_late_at);
-        let kept = known.team.loss.map(|loss| loss.kept).unwrap_or_default();
+        let Loss { kept, last_steps, .. } = known.team.loss.unwrap_or_default();
         for (name, (at, mut record)) in known.scopes.0 {
             // The rate limit of reads counts no money.
             if name.level == "account" || record == ScopeRecord::default() {
@@ -29,7 +29,8 @@ impl TeamCache {
             }
             // Sealed for its epoch: counts seen before a copy took over do not show how far the
             // copy had come.
-            record.seal(&kept.range(..at.epoch).map(|(epoch, number)| (*epoch, *number)).collect());
+            let earlier = kept.range(..at.epoch).map(|(epoch, number)| (*epoch, *number)).collect();
+            record.seal(&earlier, &last_steps);
             record.seal_at(at);
             memory.scopes.entry(name).or_default().restore(&record);
         }

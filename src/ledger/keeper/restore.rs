@@ -169,7 +169,7 @@ fn opened(cache: &TeamCache, (now, deadline): (i64, i64)) -> Option<(Revision, C
     let covered = team_scope
         .filter(|_| judged.placed.is_empty() && !loss.unjudged)
         .map_or_else(|| loss.covered.clone(), |(_, record)| record.sealed());
-    let kept = loss.kept.clone();
+    let (kept, last_steps) = (loss.kept.clone(), loss.last_steps.clone());
     let record = TeamRecord {
         loss: Some(Loss { closed: false, unjudged: false, covered, ..loss }),
         ..record.clone()
@@ -182,7 +182,7 @@ fn opened(cache: &TeamCache, (now, deadline): (i64, i64)) -> Option<(Revision, C
     for (name, before) in &scopes {
         if let Some(changed) = changed.get_mut(name) {
             let mut before = before.clone();
-            before.seal(&kept);
+            before.seal(&kept, &last_steps);
             changed.seal_as(&before);
         }
     }

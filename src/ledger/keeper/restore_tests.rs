@@ -45,7 +45,7 @@ fn names() -> [ScopeName; 2] {
 fn counted(number: u64) -> ScopeRecord {
     let slot = r#"{"total":[0,0,0,0],"days":{},"months":{},"unread":1}"#;
     let mut record: ScopeRecord = serde_json::from_str(slot).unwrap();
-    record.seal(&[(5, number)].into());
+    record.seal(&[(5, number)].into(), &[].into());
     record
 }
 
@@ -255,7 +255,7 @@ fn a_call_that_lost_its_place_is_believed_when_late() {
         let record = ReservationRecord { ending, ..record.clone() };
         let mut held = ScopeRecord::default();
         held.reserve(&record.windows, record.price);
-        held.seal(&[(5, 60)].into());
+        held.seal(&[(5, 60)].into(), &[].into());
         let scopes = vec![(whole.clone(), held)];
         let calls = vec![(id, Some(record))];
         let cache = known(lost(true), Found { scopes, calls, ..Found::default() });

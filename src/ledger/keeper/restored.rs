@@ -83,7 +83,7 @@ fn restore_scopes(
     let mut void = Vec::new();
     for (name, known) in &some.scopes {
         let (mut record, mut known) = (view.scope(team, name)?, known.clone());
-        record.seal(&loss.kept);
+        record.seal(&loss.kept, &loss.last_steps);
         known.count_again(|step| loss.includes(step));
         for (place, at) in &again {
             let is_news = known.has_counted(*at) && !record.has_counted(*at);

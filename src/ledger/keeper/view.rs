@@ -69,7 +69,7 @@ impl<'a> View<'a> {
             Some(loss) if loss.is_over(self.now) => record.unseal(),
             Some(loss) => {
                 let mut before = self.cache.scope(scope).cloned().unwrap_or_default();
-                before.seal(&loss.kept);
+                before.seal(&loss.kept, &loss.last_steps);
                 record.seal_as(&before);
             }
             None => {}

@@ -66,7 +66,7 @@ fn counts_from_before_a_loss_stay_apart_for_a_day() {
         let scopes = vec![(ana(), ScopeRecord::default())];
         let cache = known(Found { team: after_a_loss(noticed_at), scopes, ..Found::default() });
         let mut record = ScopeRecord::default();
-        record.seal(&[(3, 30)].into());
+        record.seal(&[(3, 30)].into(), &[].into());
         with(&cache, &rules(), |view| {
             view.put_scope(&team(), &ana(), record).unwrap();
             view.changes.scopes.get(&ana()).unwrap().as_ref().unwrap().sealed()

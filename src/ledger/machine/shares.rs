@@ -14,14 +14,19 @@ use super::windows::{Counts, End, WINDOWS_KEPT, WindowCounts, Windows, keep_newe
 
 impl ScopeRecord {
     /// Notes what was counted by the end of earlier epochs, before the scope changes in a later
-    /// one; `kept` says how far each epoch had come. Earlier notes stay.
-    pub(in crate::ledger) fn seal(&mut self, kept: &BTreeMap<u64, u64>) {
+    /// one; `kept` says how far each epoch had come, and `last_steps` with which steps. Earlier
+    /// notes stay.
+    pub(in crate::ledger) fn seal(
+        &mut self,
+        kept: &BTreeMap<u64, u64>,
+        last_steps: &BTreeMap<u64, Vec<u64>>,
+    ) {
         for (epoch, number) in kept {
             if !self.shares.contains_key(epoch) {
                 // What is not noted yet was counted in the first of these epochs; the scope did not
                 // change in the others.
                 let counted = Box::new(self.unsealed());
-                let last_steps = Vec::new();
+                let last_steps = last_steps.get(epoch).cloned().unwrap_or_default();
                 self.shares.insert(*epoch, Share { number: *number, last_steps, counted });
             }
         }
@@ -29,12 +34,8 @@ impl ScopeRecord {
 
     /// Notes what was counted up to this change, the last one seen of its epoch.
     pub(in crate::ledger) fn seal_at(&mut self, last: Revision) {
-        self.seal(&[(last.epoch, last.number)].into());
-        if let Some(share) = self.shares.get_mut(&last.epoch)
-            && share.number == last.number
-        {
-            share.last_steps = last.last_steps().collect();
-        }
+        let last_steps = [(last.epoch, last.last_steps().collect())].into();
+        self.seal(&[(last.epoch, last.number)].into(), &last_steps);
     }
 
     /// Notes what was counted by the end of earlier epochs as in the record before its change.
@@ -202,7 +203,7 @@ mod tests {
 
     fn known(record: &ScopeRecord, epoch: u64, number: u64) -> ScopeRecord {
         let mut known = record.clone();
-        known.seal(&[(epoch, number)].into());
+        known.seal(&[(epoch, number)].into(), &[].into());
         known
     }
 
@@ -229,7 +230,7 @@ mod tests {
         then.settle(&windows(), &End { price: 7, charged: 6, counted: true });
         let late = known(&then, 1, 12);
         // The older copy has the call reserved; meanwhile another call was settled.
-        copy.seal(&[(1, 9)].into());
+        copy.seal(&[(1, 9)].into(), &[].into());
         spend(&mut copy, 2);
         assert!(copy.restore(&late) && !copy.restore(&late));
         assert_eq!(counts(&copy), [2, 0, 8, 0]);
@@ -279,10 +280,19 @@ mod tests {
         spend(&mut then, 3);
         let known = known(&then, 1, 10);
         // The scope did not change over two losses.
-        then.seal(&[(1, 10), (2, 4)].into());
+        then.seal(&[(1, 10), (2, 4)].into(), &[].into());
         assert!(!then.restore(&known));
         assert_eq!(counts(&then), [1, 0, 3, 0]);
         assert_eq!(then.sealed(), [(1, 10), (2, 4)].into());
+    }
+
+    #[test]
+    fn a_share_says_which_steps_came_last() {
+        let mut then = ScopeRecord::default();
+        then.seal_at(Revision::new(1, 10, 7));
+        then.seal(&[(1, 10), (2, 4), (3, 5)].into(), &[(1, vec![8]), (2, vec![9])].into());
+        let steps: Vec<_> = then.shares.values().map(|share| &*share.last_steps).collect();
+        assert_eq!(steps, [&[7][..], &[9], &[]], "of the last epoch none is known");
     }
 
     #[test]
@@ -300,7 +310,7 @@ mod tests {
     #[test]
     fn a_share_has_no_shares_of_its_own() {
         let mut then = known(&ScopeRecord::default(), 1, 10);
-        then.seal(&[(1, 10), (2, 4)].into());
+        then.seal(&[(1, 10), (2, 4)].into(), &[].into());
         assert!(then.shares.values().all(|share| share.counted.shares.is_empty()));
     }
 

@@ -5,7 +5,9 @@ use super::*;
 /// What these calls hold, as it was seen at a change of the epoch that was lost.
 fn seen_at(number: u64, calls: &[&ReservationRecord]) -> Vec<(ScopeName, ScopeRecord)> {
     let mut scopes = holding(calls);
-    scopes.iter_mut().for_each(|(_, record)| record.seal(&[(EPOCH - 1, number)].into()));
+    scopes
+        .iter_mut()
+        .for_each(|(_, record)| record.seal(&[(EPOCH - 1, number)].into(), &[].into()));
     scopes
 }
 
@@ -56,7 +58,7 @@ fn a_later_epoch_may_have_ended_a_doubtful_call() {
     for (number, has_ended) in [(10, true), (9, false)] {
         let mut scopes = holding(&[&other.1]);
         let epochs = [(EPOCH - 2, 99), (EPOCH - 1, 9), (EPOCH, number)].into();
-        scopes.iter_mut().for_each(|(_, record)| record.seal(&epochs));
+        scopes.iter_mut().for_each(|(_, record)| record.seal(&epochs, &[].into()));
         let judged = judge(
             &scopes,
             vec![mine.clone(), other.clone()],
@@ -77,7 +79,7 @@ fn an_epoch_begun_empty_has_ended_no_call() {
             let mut scopes = holding(&[&other.1]);
             let kept = Kept::from_iter(is_kept.then_some((empty, 20)));
             let seen = [(EPOCH - 1, 9), (if is_kept { copied } else { empty }, 20)].into();
-            scopes.iter_mut().for_each(|(_, record)| record.seal(&seen));
+            scopes.iter_mut().for_each(|(_, record)| record.seal(&seen, &[].into()));
             let calls = vec![mine.clone(), other.clone()];
             let judged = judge(&scopes, calls, (EPOCH, earlier(&kept)), (8, 9));
             assert_eq!((judged.open.len(), judged.ended.len()), (2, 0));
@@ -103,7 +105,7 @@ fn a_copy_without_a_doubtful_call_has_not_ended_it() {
     let (mine, other) = (ending("ana", 5), call("ana", 5, EPOCH));
     let mut scopes = holding(&[&other.1]);
     let epochs = [(EPOCH - 1, 9), (EPOCH, 20)].into();
-    scopes.iter_mut().for_each(|(_, record)| record.seal(&epochs));
+    scopes.iter_mut().for_each(|(_, record)| record.seal(&epochs, &[].into()));
     for (kept, late, has_ended) in
         [(8, false, false), (9, false, true), (8, true, false), (9, true, true)]
     {

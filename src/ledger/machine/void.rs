@@ -123,7 +123,7 @@ mod tests {
         with.keep_slot();
         with.set_topped_up(9);
         let mut mine = before.clone();
-        mine.seal(&[(1, 9)].into());
+        mine.seal(&[(1, 9)].into(), &[].into());
         mine.take_for_unwritten(step, with.added_to(&before, iter::empty()));
         let seen = [(with, step), (before, Revision::new(1, 10, name_of_step(3, 1)))];
         let seen = seen.map(|(mut record, last)| {
@@ -192,7 +192,7 @@ mod tests {
         after.set_bucket(60, Bucket::default().drained(1, 7).with_one_taken(60));
         after.mark_crossed(Period::Day, "2026-11-29".to_owned());
         after.set_until(Some(9));
-        after.seal(&[(1, 9)].into());
+        after.seal(&[(1, 9)].into(), &[].into());
         after.reserve(&windows(), 5);
         let windows = windows();
         let opened = iter::once((&windows, 5));
