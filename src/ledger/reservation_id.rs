@@ -32,6 +32,11 @@ impl ReservationId {
         Self(Uuid::from_u128(number))
     }
 
+    /// The id as a number.
+    pub(super) const fn number(self) -> u128 {
+        self.0.as_u128()
+    }
+
     /// When it was made, by the maker's clock; `None` for an id that was not made here.
     #[must_use]
     pub fn made_at(self) -> Option<Timestamp> {

@@ -73,3 +73,23 @@ impl Standing {
         }
     }
 }
+
+/// Gives the credits that a team holds without an owner to an open call that stands for another:
+/// what it stands for costs more than was known.
+pub(super) fn made_dearer(
+    held: &Held,
+    open: &[&(ReservationId, ReservationRecord)],
+) -> BTreeMap<ReservationId, ReservationRecord> {
+    let dearer = held.without_a_call().into_iter().filter_map(|(day, credits)| {
+        let (id, record) = open
+            .iter()
+            .rfind(|(id, record)| stands_for_another(*id, record) && record.windows.day == day)?;
+        Some((*id, ReservationRecord { price: record.price + credits, ..record.clone() }))
+    });
+    dearer.collect()
+}
+
+/// Whether a call was made to stand for another.
+pub(super) fn stands_for_another(id: ReservationId, record: &ReservationRecord) -> bool {
+    id.number() >> 64 == u128::from(record.claimed)
+}

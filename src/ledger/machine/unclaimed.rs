@@ -12,8 +12,9 @@
 //! restores are believed then. Otherwise it has ended.
 //!
 //! Credits that are held for no call at all belong to a call that is thought to be cheaper. It
-//! makes room for a call that stands for what is held; if it may have ended, it is held in
-//! addition. Nothing that is held is forgotten.
+//! makes room for a call that stands for what is held. If it may have ended, it is held in
+//! addition; if it stands for another itself, it costs more from then on. Nothing that is held is
+//! forgotten.
 //!
 //! Slots of answers that are still being read are kept for claimed calls only, because the
 //! processes that wrote the others are gone.
@@ -25,7 +26,7 @@ use super::ending::Ending;
 use super::held::{Held, prices};
 use super::record::{ReservationRecord, ScopeName, ScopeRecord};
 use super::revision::Revision;
-use super::standing::Standing;
+use super::standing::{Standing, made_dearer};
 use super::windows::{End, Windows};
 use crate::ledger::ReservationId;
 
@@ -126,6 +127,7 @@ pub(in crate::ledger) fn judge_late(
     made.stand_for_all(&mut rest);
     // Open calls that stay open are not repeated.
     judged.open = made.calls;
+    judged.open.extend(made_dearer(&rest, &others));
     judged.spend(scopes, &rest, &["user", "key"]);
     let unread = calls.iter().filter(|(_, record)| record.unread);
     judged.keep_slots(scopes, unread.map(|(_, record)| record));

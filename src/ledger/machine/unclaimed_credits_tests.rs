@@ -16,6 +16,19 @@ fn a_cheaper_unclaimed_call_is_not_what_is_held() {
     assert!(judged.open.contains_key(&first.0) && judged.open.len() == 2);
 }
 
+/// A call stands for one that has ended, and a process comes late with one that cost more.
+#[test]
+fn a_substitute_call_becomes_as_dear_as_what_is_held() {
+    let (mut cheap, mut dear) = (call("ana", 2, 0), call("ben", 5, 0));
+    [&mut cheap, &mut dear].iter_mut().for_each(|(_, record)| record.scopes.truncate(2));
+    let made: Vec<_> = without_records(&holding(&[&cheap.1])).open.into_iter().collect();
+    let judged = late(&holding(&[&dear.1]), &made, 5);
+    let prices: Vec<_> = judged.open.iter().map(|(id, record)| (*id, record.price)).collect();
+    assert_eq!(prices, [(made[0].0, 5)]);
+    let other = call("ana", 2, EPOCH);
+    assert!(late(&holding(&[&dear.1]), &[other], 5).open.is_empty(), "it stands for none");
+}
+
 /// Another call of the user has ended twice, and freed a part of what this one holds.
 #[test]
 fn credits_that_a_user_holds_for_no_call_are_spent() {

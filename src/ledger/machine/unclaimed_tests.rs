@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::earlier::Kept;
+use super::super::standing::stands_for_another;
 use super::*;
 use crate::ledger::usage::OVERFLOW;
 use crate::ledger::{CallSummary, Scope};
@@ -240,6 +241,7 @@ fn calls_of_two_judgements_have_ids_of_their_own() {
             .collect();
     let different: BTreeSet<_> = all.iter().map(|(id, _)| id).collect();
     assert_eq!((all.len(), different.len()), (8, 8), "{all:?}");
+    assert!(all.iter().all(|(id, record)| stands_for_another(*id, record)));
 }
 
 #[test]
