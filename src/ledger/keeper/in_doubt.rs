@@ -8,6 +8,10 @@ use super::step::Changes;
 use crate::ledger::Crossing;
 use crate::ledger::machine::{Ended, Revision, ScopeName, ScopeRecord};
 
+/// How many steps in a row are noted. While the store cannot be reached there are ever more; the
+/// first were sent when it still could be. After a loss each is kept in every scope for a day.
+const IN_DOUBT_MAX: usize = 16;
+
 impl TeamCache {
     /// What changes that were worked out on these records add to each scope, beside new calls:
     /// others may end those, and then both must count.
@@ -29,7 +33,9 @@ impl TeamCache {
 
     /// Notes that a step may have been written.
     pub(super) fn doubt(&mut self, step: InDoubt) {
-        self.in_doubt.push(step);
+        if self.in_doubt.len() < IN_DOUBT_MAX {
+            self.in_doubt.push(step);
+        }
     }
 
     /// Takes in the step in doubt that these records include: it was written. Returns the calls

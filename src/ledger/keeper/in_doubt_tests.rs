@@ -79,6 +79,16 @@ fn the_attempt_that_was_written_is_told_from_the_others() {
     assert_eq!((cache.revision, cache.in_doubt.len()), (attempts[1], 0));
 }
 
+/// Later ones most likely did not reach the store.
+#[test]
+fn of_many_attempts_the_first_are_remembered() {
+    let (mut cache, id) = own_call();
+    let attempt = |number| BEFORE.next(name_of_step(1, number));
+    (0..30).for_each(|number| doubts(&mut cache, id, attempt(number)));
+    let noted: Vec<_> = cache.in_doubt.iter().map(|step| step.makes).collect();
+    assert_eq!(noted, (0..16).map(attempt).collect::<Vec<_>>());
+}
+
 /// The store was emptied, and then replaced by a copy from before that.
 #[test]
 fn a_copy_may_show_that_a_lost_step_was_written() {
