@@ -15,7 +15,7 @@ const OTHERS_MAX: usize = 7;
 
 /// The name of a process' step of this number; no two live processes have the same `process`.
 pub(in crate::ledger) const fn name_of_step(process: u64, number: u64) -> u64 {
-    number << PROCESS_BITS | process & ((1 << PROCESS_BITS) - 1)
+    (number << PROCESS_BITS) + process % (1 << PROCESS_BITS)
 }
 
 /// Whether one process made both steps.
@@ -78,7 +78,7 @@ impl Revision {
     /// The next revision, made by a step of this name.
     pub(in crate::ledger) fn next(self, name: u64) -> Self {
         let mut next = Self::new(self.epoch, self.number + 1, name);
-        let others = self.last_steps().filter(|last| *last > 0 && !are_of_one_process(*last, name));
+        let others = self.last_steps().filter(|last| !are_of_one_process(*last, name));
         next.others.iter_mut().zip(others).for_each(|(place, last)| *place = last);
         next
     }
@@ -162,6 +162,13 @@ mod tests {
         let next = Revision::new(5, 7, step(1, 1)).next(step(1, 2));
         assert_eq!(next, Revision::new(5, 8, step(1, 2)));
         assert_eq!(next.to_numbers().collect::<Vec<_>>(), [5, 8, step(1, 2)]);
+    }
+
+    /// A process has a random number, of which only a part stands in the name.
+    #[test]
+    fn a_steps_name_tells_its_process_and_its_number() {
+        assert_eq!(step(3, 5), 0x5000_0003);
+        assert_eq!(step(u64::MAX, 5), 0x5fff_ffff);
     }
 
     #[test]
