@@ -178,11 +178,8 @@ impl Attempt {
                 Ok(None)
             }
             (Verdict::NotWritten | Verdict::Done, work) => {
-                // A step that these records have passed can never be written.
-                let has_passed = found.is_some_and(|is| {
-                    is.epoch == step.makes.epoch && is.number >= step.makes.number
-                });
-                self.not_written(team, &mut step, work.filter(|_| !has_passed));
+                let will_never_be = found.is_some_and(|is| is.has_come_to(step.makes));
+                self.not_written(team, &mut step, work.filter(|_| !will_never_be));
                 if step.reads {
                     Box::pin(self.learn(context, team, &step, reply)).await?;
                 }

@@ -8,13 +8,14 @@ use super::step::Changes;
 use crate::ledger::Crossing;
 use crate::ledger::machine::{Ended, Revision, ScopeName, ScopeRecord};
 
-/// How many steps in a row are noted. While the store cannot be reached there are ever more; the
-/// first were sent when it still could be. After a loss each is kept in every scope for a day.
+/// How many unanswered steps are noted. While the store cannot be reached there are ever more, but
+/// only the first can have reached it. After a loss each is kept for a day in the scopes that it
+/// would have changed.
 const IN_DOUBT_MAX: usize = 16;
 
 impl TeamCache {
-    /// What changes that were worked out on these records add to each scope, beside new calls:
-    /// others may end those, and then both must count.
+    /// What these changes add to each scope as it is known. New calls are left out: another
+    /// process may have ended one since, and its end needs what was reserved.
     pub(super) fn added_by(&self, changes: &Changes) -> Vec<(ScopeName, ScopeRecord)> {
         let none = ScopeRecord::default();
         let before = |name| self.scope(name).unwrap_or(&none);
@@ -63,8 +64,7 @@ impl TeamCache {
     /// Forgets the steps in doubt that records of their epoch have passed: they will never be
     /// written.
     pub(super) fn forget_passed(&mut self, found: Revision) {
-        self.in_doubt
-            .retain(|step| step.makes.epoch != found.epoch || step.makes.number > found.number);
+        self.in_doubt.retain(|step| !found.has_come_to(step.makes));
     }
 }
 
@@ -92,13 +92,13 @@ impl Memory {
         }
     }
 
-    /// Takes the steps in doubt for unwritten, since the current records do not include them.
-    /// Whoever has seen one written learns of that when it restores what it knows.
-    pub(super) fn take_for_unwritten(&mut self) {
+    /// Voids the steps in doubt, since the current records do not include them. A process that has
+    /// seen one written learns that it is void when it restores what it knows.
+    pub(super) fn void_steps_in_doubt(&mut self) {
         for InDoubt { makes, changes, added, .. } in std::mem::take(&mut self.in_doubt) {
             for (name, added) in added {
                 let scope = self.scopes.entry(name).or_default();
-                scope.take_for_unwritten(makes, added);
+                scope.void(makes, added);
             }
             let ended = self.calls.iter_mut().filter(|(id, _)| changes.ends(**id));
             ended.for_each(|(_, call)| call.voids.push(makes));

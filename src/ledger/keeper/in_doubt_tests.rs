@@ -151,7 +151,7 @@ fn calls_that_a_step_opens_are_not_what_it_adds() {
 }
 
 #[test]
-fn a_step_that_was_lost_is_taken_for_unwritten() {
+fn a_step_that_was_lost_is_void() {
     let (mut cache, id) = own_call();
     let mut after = cache.scope(&team_name()).cloned().unwrap();
     after.set_topped_up(3);

@@ -28,7 +28,7 @@ pub(in crate::ledger) struct Memory {
     pub(super) top_ups: BTreeMap<TopUpId, (Revision, TopUpRecord)>,
     /// Steps of those epochs that may have been written.
     pub(super) in_doubt: Vec<InDoubt>,
-    /// The names of steps that are taken for unwritten and that the store counted until now.
+    /// Void steps that the team's scope in the store counted until this memory was restored.
     pub(super) taken_out: BTreeSet<u64>,
     /// Scopes were restored after the team had opened again; they are yet to be judged.
     pub(super) came_late: bool,

@@ -77,7 +77,9 @@ pub(super) trait Keeper: Sync {
     /// lacks writes. A step meant for another server is not sent.
     fn replication_id(&self, team: &TeamId) -> u64;
 
-    /// A unique name for a step or a mark.
+    /// A unique name for a step or a mark; [`name_of_step`] makes it.
+    ///
+    /// [`name_of_step`]: crate::ledger::machine::name_of_step
     fn name_step(&self) -> u64;
 
     /// Waits a moment so that another process can go first.

@@ -13,7 +13,7 @@ pub(super) struct Own {
     pub(super) admitted: Revision,
     /// The first change in which another process may have swept it.
     pub(super) ending: Option<Ending>,
-    /// Steps that would have ended it, and are taken for unwritten since a loss.
+    /// Void steps that would have ended it.
     pub(super) voids: Vec<Revision>,
 }
 
@@ -31,7 +31,7 @@ pub(in crate::ledger) struct Claimed {
     /// When it was last seen open: nobody had ended it by then.
     pub(super) seen: Revision,
     pub(super) record: ReservationRecord,
-    /// Steps that would have ended it, and are taken for unwritten.
+    /// Void steps that would have ended it.
     pub(super) voids: Vec<Revision>,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Written {
     pub(super) at: Vec<Revision>,
     /// When the call may have ended before (see [`ReservationRecord::ending`]).
     pub(super) ending: Option<Ending>,
-    /// Steps that would have ended the call before, and are taken for unwritten.
+    /// Void steps that would have ended the call before.
     pub(super) voids: Vec<Revision>,
     /// Every scope that the call counted in, if it was free: its end may be taken back.
     pub(super) scopes: Vec<ScopeName>,

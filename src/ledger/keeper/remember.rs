@@ -71,7 +71,7 @@ impl TeamCache {
     /// A first part of what is yet to be restored; `None` when nothing is left.
     pub(super) fn left_to_restore(&mut self) -> Option<Memory> {
         if let Some(memory) = self.memory.as_mut().filter(|_| self.revision.epoch > 0) {
-            memory.take_for_unwritten();
+            memory.void_steps_in_doubt();
         }
         if self.memory.as_ref().is_some_and(|memory| memory.is_empty() && !memory.came_late) {
             self.memory = None;

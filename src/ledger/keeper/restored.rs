@@ -50,7 +50,7 @@ pub(super) fn some_restored(
         let Claimed { admitted, record, .. } = call;
         let is_there = view.reservation(team, *id).map_err(|_| known())?.is_some();
         let has_ended = !record.unread && view.is_restored(*id)?;
-        // When the team opened, a step had ended it that does not count any more.
+        // A void step had ended it, so the team opened without anything held for it.
         let is_back = call.voids.iter().any(|step| some.taken_out.contains(&step.name));
         let is_lacking =
             loss.lacks(*admitted) && (is_back || !loss.covers(*admitted)) && !has_ended;

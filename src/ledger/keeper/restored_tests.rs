@@ -266,7 +266,7 @@ fn a_call_is_back_if_its_end_does_not_count() {
         let (mut mine, mut seen_record) = (before.clone(), after.clone());
         mine.seal_at(at(6));
         let added = after.added_to(&before, std::iter::empty());
-        voids.iter().for_each(|step| mine.take_for_unwritten(*step, added.clone()));
+        voids.iter().for_each(|step| mine.void(*step, added.clone()));
         seen_record.seal_at(seen);
         let call = Claimed { voids, ..claimed((at(2), at(6)), sent()) };
         let mut some = Memory {

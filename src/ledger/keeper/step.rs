@@ -69,8 +69,7 @@ impl TeamRecord {
     /// either written or never will be.
     pub(in crate::ledger) fn has_come_to(&self, is: Revision, change: Revision) -> bool {
         let kept = self.loss.as_ref().and_then(|loss| loss.kept.get(&change.epoch));
-        (is.epoch == change.epoch && is.number >= change.number)
-            || kept.is_some_and(|kept| *kept >= change.number)
+        is.has_come_to(change) || kept.is_some_and(|kept| *kept >= change.number)
     }
 
     /// Whether scopes were restored late and are yet to be judged.

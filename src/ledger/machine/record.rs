@@ -46,7 +46,7 @@ pub(in crate::ledger) struct ScopeRecord {
     /// Counts of epochs that a loss has ended, as long as they must be kept apart.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) shares: Shares,
-    /// Steps of those epochs that do not count.
+    /// Void steps of those epochs; see `void`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) voids: Vec<Void>,
 }
@@ -65,7 +65,7 @@ pub(super) struct Share {
     pub(super) counted: Box<ScopeRecord>,
 }
 
-/// What a step of a past epoch that does not count would have added to a scope; see `void`.
+/// A void step: what it would have added to the scope.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Void {
     pub(super) epoch: u64,

@@ -13,7 +13,7 @@ const PROCESS_BITS: u32 = 28;
 /// How many other processes a revision names.
 const OTHERS_MAX: usize = 7;
 
-/// The name of a process' step of this number; no two live processes have the same `process`.
+/// The name of a step: the number of its process, which is random, and its own number there.
 pub(in crate::ledger) const fn name_of_step(process: u64, number: u64) -> u64 {
     (number << PROCESS_BITS) + process % (1 << PROCESS_BITS)
 }
@@ -34,11 +34,13 @@ pub(in crate::ledger) struct Revision {
     /// The name of the step that made it; see [`name_of_step`].
     pub(in crate::ledger) name: u64,
     /// The last step of each other process, the latest first; then zeros. A process whose answer
-    /// was lost learns from them whether its step was written, whoever has written since.
+    /// was lost learns from them whether its step was written, whoever has written since. Of more
+    /// processes those are named that have written last.
     others: [u64; OTHERS_MAX],
 }
 
 impl Revision {
+    /// A revision that names no other process.
     pub(in crate::ledger) const fn new(epoch: u64, number: u64, name: u64) -> Self {
         Self { epoch, number, name, others: [0; OTHERS_MAX] }
     }
@@ -53,9 +55,15 @@ impl Revision {
         iter::once(self.name).chain(self.others.into_iter().take_while(|name| *name > 0))
     }
 
-    /// Whether this step was written, if it is the last that its process has sent.
+    /// Whether the records include this step, if its process has written none after it.
     pub(in crate::ledger) fn includes(self, step: u64) -> bool {
         self.last_steps().any(|name| name == step)
+    }
+
+    /// Whether the records have come to this change or beyond, within its epoch: if they do not
+    /// include a step that would have made it, that step will never be written.
+    pub(in crate::ledger) const fn has_come_to(self, change: Self) -> bool {
+        self.epoch == change.epoch && self.number >= change.number
     }
 
     /// The first revision of the epoch that follows `after` and begins now, in microseconds of the

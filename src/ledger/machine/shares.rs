@@ -60,7 +60,7 @@ impl ScopeRecord {
     }
 
     /// Takes over what another record of the same scope has counted beyond this one in past epochs,
-    /// and which steps it takes for unwritten. Returns whether that is anything.
+    /// and its void steps. Returns whether that is anything.
     pub(in crate::ledger) fn restore(&mut self, known: &Self) -> bool {
         let mut more = false;
         for (epoch, share) in &known.shares {

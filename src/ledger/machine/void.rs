@@ -1,7 +1,8 @@
-//! Steps that do not count: each got no answer, and the records that a loss left do not include it.
+//! Void steps. A process got no answer to such a step, and the records that a loss left do not
+//! include it: the process voids it, and may do the same again.
 //!
-//! The process that sent it takes it for unwritten, and may do the same again. Another process may
-//! have seen it written, and restore what it has seen: then the step is taken out again.
+//! Another process may have seen the step written, and restore what it has seen. Then what the step
+//! had added is taken out again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,19 +28,19 @@ impl ScopeRecord {
         Self { buckets: LiteMap::new(), crossed: BTreeMap::new(), until: None, ..added }
     }
 
-    /// Takes a step of an earlier epoch for unwritten, whoever brings it back.
-    pub(in crate::ledger) fn take_for_unwritten(&mut self, step: Revision, added: Self) {
+    /// Voids a step of an earlier epoch: it does not count, whoever brings it back.
+    pub(in crate::ledger) fn void(&mut self, step: Revision, added: Self) {
         let Revision { epoch, number, name, .. } = step;
         self.voids.push(Void { epoch, number, name, added: Box::new(added) });
     }
 
-    /// The steps that this record takes for unwritten and the other one counts.
+    /// The void steps of this record that the other one counts.
     pub(in crate::ledger) fn voids_in(&self, other: &Self) -> BTreeSet<u64> {
         let counted = self.voids.iter().filter(|void| other.place_of(void).is_some());
         counted.map(|void| void.name).collect()
     }
 
-    /// Counts those steps again that were written after all.
+    /// Counts those void steps again that were written after all.
     pub(in crate::ledger) fn count_again(&mut self, was_written: impl Fn(Revision) -> bool) {
         let voids = std::mem::take(&mut self.voids);
         let (written, voids): (Vec<_>, _) = voids
@@ -63,7 +64,7 @@ impl ScopeRecord {
         share.last_steps.iter().position(|name| *name == void.name)
     }
 
-    /// Takes out what is counted of a step. Returns whether that is anything.
+    /// Takes out what a void step had added. Returns whether it was counted.
     fn take_out(&mut self, void: &Void) -> bool {
         let place = self.place_of(void);
         let Some((share, place)) = self.shares.get_mut(&void.epoch).zip(place) else {
@@ -75,8 +76,8 @@ impl ScopeRecord {
         true
     }
 
-    /// Takes over which steps another record of the same scope takes for unwritten, and takes out
-    /// what is counted of them. Returns whether anything changes.
+    /// Takes over the void steps of another record of the same scope, and takes out what they had
+    /// added. Returns whether anything changes.
     pub(super) fn take_over_voids(&mut self, known: &Self) -> bool {
         let mut voids = std::mem::take(&mut self.voids);
         let before = voids.len();
@@ -112,9 +113,9 @@ mod tests {
         record.counts(Period::Total, &windows()).into()
     }
 
-    /// A step that its process takes for unwritten: what that process knows, and what another one
-    /// has seen that knows more and includes the step, or does not.
-    fn unwritten() -> (ScopeRecord, [ScopeRecord; 2]) {
+    /// What a process knows that has voided a step, and what another one has seen that knows more
+    /// and includes the step, or does not.
+    fn voided() -> (ScopeRecord, [ScopeRecord; 2]) {
         let mut before = ScopeRecord::default();
         before.reserve(&windows(), 5);
         let step = Revision::new(1, 10, name_of_step(1, 7));
@@ -124,7 +125,7 @@ mod tests {
         with.set_topped_up(9);
         let mut mine = before.clone();
         mine.seal(&[(1, 9)].into(), &[].into());
-        mine.take_for_unwritten(step, with.added_to(&before, iter::empty()));
+        mine.void(step, with.added_to(&before, iter::empty()));
         let seen = [(with, step), (before, Revision::new(1, 10, name_of_step(3, 1)))];
         let seen = seen.map(|(mut record, last)| {
             record.reserve(&windows(), 3);
@@ -136,8 +137,8 @@ mod tests {
     }
 
     #[test]
-    fn a_step_taken_for_unwritten_counts_nowhere() {
-        let (mine, seen) = unwritten();
+    fn a_void_step_counts_nowhere() {
+        let (mine, seen) = voided();
         for seen in &seen {
             for order in [[&mine, seen], [seen, &mine]] {
                 let mut record = ScopeRecord::default();
@@ -156,8 +157,8 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_a_step_taken_for_unwritten_is_told() {
-        let (mine, [with, without]) = unwritten();
+    fn what_counts_a_void_step_is_told() {
+        let (mine, [with, without]) = voided();
         let steps = [&with, &without, &ScopeRecord::default()].map(|seen| mine.voids_in(seen));
         assert_eq!(steps, [[name_of_step(1, 7)].into(), [].into(), [].into()]);
     }
@@ -165,7 +166,7 @@ mod tests {
     /// A copy shows that it was written.
     #[test]
     fn a_step_that_was_written_after_all_counts_again() {
-        let (mine, [with, _]) = unwritten();
+        let (mine, [with, _]) = voided();
         let mut merged = mine.clone();
         merged.restore(&with);
         for (is_written, left, counted) in [(true, 0, [2, 0, 7, 0]), (false, 1, [1, 1, 3, 5])] {

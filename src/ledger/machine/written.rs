@@ -120,7 +120,7 @@ mod tests {
         record.mark_crossed(Period::Day, "2026 \"11\"".to_owned());
         record.set_until(Some(-1));
         record.seal(&[(3, 4)].into(), &[].into());
-        record.take_for_unwritten(Revision::new(3, 5, 6), ScopeRecord::default());
+        record.void(Revision::new(3, 5, 6), ScopeRecord::default());
         assert_eq!(written(&record), serde_json::to_string(&record).unwrap());
         assert!(
             ["unread", "topped_up", "crossed", "until", "shares", "voids"]
